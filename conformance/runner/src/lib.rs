@@ -1,0 +1,1 @@
+//! Certifies how a Flight SQL client authenticates

@@ -1,0 +1,416 @@
+//! The closed vocabulary of clauses. A new form is a design change; an expression language is not wanted.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::diagnostic::{Diagnostic, Span, word_help};
+use crate::event::Vocabulary;
+use crate::moment::{Seconds, Window};
+
+/// A clause as it is written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawClause {
+    /// The step whose outcome is meant.
+    pub step: Option<String>,
+    /// How every call of the step ended.
+    pub outcome: Option<Outcome>,
+    /// The last reply came within this time of the step's begin.
+    pub within: Option<Seconds>,
+    /// Every error text has one of the words that this name stands for.
+    pub mentions: Option<String>,
+    /// The kind of event that is meant.
+    pub events: Option<String>,
+    /// Only those in this window; else the whole permutation.
+    #[serde(rename = "in")]
+    pub window: Option<Window>,
+    /// Only those whose fields have these values.
+    #[serde(rename = "where")]
+    pub filter: Option<BTreeMap<String, Value>>,
+    /// How many there are.
+    pub count: Option<Count>,
+    /// What holds for each of them; over nothing it is not testable, never true.
+    pub every: Option<BTreeMap<String, Expectation>>,
+}
+
+/// How every call of a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Every call was answered ok and the server streamed its whole result.
+    Served,
+    /// Every call was answered with an error.
+    Error,
+}
+
+/// How many: `count = 0` or `count = { min = 1, max = 2 }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// At least.
+    pub min: u64,
+    /// At most.
+    pub max: Option<u64>,
+}
+
+/// What is expected of a field: a value, bounds, or the same as another field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expectation {
+    /// This value.
+    Is(Value),
+    /// A number within bounds.
+    Between {
+        /// At least.
+        min: Option<f64>,
+        /// At most.
+        max: Option<f64>,
+    },
+    /// The value of another field of the same event.
+    SameAs(String),
+}
+
+/// A clause that says one thing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Clause {
+    /// About the replies of a step.
+    Step {
+        /// The step's id.
+        step: String,
+        /// How every call ended.
+        outcome: Outcome,
+        /// In what time.
+        within: Option<Seconds>,
+        /// What every error text mentions.
+        mentions: Option<String>,
+    },
+    /// About how many events there are.
+    Count {
+        /// Which events.
+        events: Selection,
+        /// How many.
+        count: Count,
+    },
+    /// About each of the events.
+    Every {
+        /// Which events.
+        events: Selection,
+        /// What holds for each.
+        expect: BTreeMap<String, Expectation>,
+    },
+}
+
+/// Which events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Selection {
+    /// Their kind.
+    pub kind: String,
+    /// Only in this window.
+    pub window: Option<Window>,
+    /// Only with these values.
+    pub filter: BTreeMap<String, Value>,
+}
+
+/// Words that `mentions` may name beside those of a manifest.
+pub const MENTIONS: [&str; 4] = ["missing-field", "discovery", "token", "authentication"];
+
+impl RawClause {
+    /// Makes one clause of it, or says what is missing or too much.
+    pub fn resolve(
+        &self,
+        words: &Vocabulary,
+        place: impl Fn(&str) -> Span,
+    ) -> Result<Clause, Vec<Diagnostic>> {
+        match (&self.step, &self.events) {
+            (Some(step), None) => self.resolve_step(step, place),
+            (None, Some(kind)) => self.resolve_events(kind, words, place),
+            (Some(_), Some(_)) => Err(vec![Diagnostic::new(
+                place("/step"),
+                "a clause is about a `step` or about `events`, not both",
+            )]),
+            (None, None) => Err(vec![Diagnostic::new(
+                place(""),
+                "a clause needs `step` with `outcome`, or `events` with `count` or `every`",
+            )]),
+        }
+    }
+
+    fn resolve_step(&self, step: &str, place: impl Fn(&str) -> Span) -> Result<Clause, Vec<Diagnostic>> {
+        let mut wrong = Vec::new();
+        for (key, present) in [
+            ("in", self.window.is_some()),
+            ("where", self.filter.is_some()),
+            ("count", self.count.is_some()),
+            ("every", self.every.is_some()),
+        ] {
+            if present {
+                wrong.push(Diagnostic::new(
+                    place(&format!("/{key}")),
+                    format!("`{key}` belongs to a clause about `events`"),
+                ));
+            }
+        }
+        if let Some(word) = &self.mentions
+            && !MENTIONS.contains(&word.as_str())
+        {
+            wrong.push(
+                Diagnostic::new(place("/mentions"), format!("unknown word `{word}` in `mentions`"))
+                    .with_help(word_help(word, MENTIONS)),
+            );
+        }
+        match self.outcome {
+            Some(outcome) if wrong.is_empty() => Ok(Clause::Step {
+                step: step.to_owned(),
+                outcome,
+                within: self.within,
+                mentions: self.mentions.clone(),
+            }),
+            Some(_) => Err(wrong),
+            None => {
+                wrong.push(
+                    Diagnostic::new(place(""), "a clause about a `step` needs `outcome`")
+                        .with_help("`outcome = \"served\"` or `outcome = \"error\"`"),
+                );
+                Err(wrong)
+            }
+        }
+    }
+
+    fn resolve_events(
+        &self,
+        kind: &str,
+        words: &Vocabulary,
+        place: impl Fn(&str) -> Span,
+    ) -> Result<Clause, Vec<Diagnostic>> {
+        let mut wrong = Vec::new();
+        for (key, present) in [
+            ("outcome", self.outcome.is_some()),
+            ("within", self.within.is_some()),
+            ("mentions", self.mentions.is_some()),
+        ] {
+            if present {
+                wrong.push(Diagnostic::new(
+                    place(&format!("/{key}")),
+                    format!("`{key}` belongs to a clause about a `step`"),
+                ));
+            }
+        }
+        let Some(fields) = words.fields(kind) else {
+            wrong.push(
+                Diagnostic::new(place("/events"), format!("unknown event kind `{kind}`"))
+                    .with_help(word_help(kind, words.kinds())),
+            );
+            return Err(wrong);
+        };
+        let mut known = |at: String, field: &str| {
+            if !fields.iter().any(|f| f == field) {
+                wrong.push(
+                    Diagnostic::new(place(&at), format!("events of kind `{kind}` have no field `{field}`"))
+                        .with_help(word_help(field, fields.iter().map(String::as_str))),
+                );
+            }
+        };
+        for field in self.filter.iter().flatten().map(|(field, _)| field) {
+            known(format!("/where/{field}"), field);
+        }
+        for (field, expectation) in self.every.iter().flatten() {
+            known(format!("/every/{field}"), field);
+            if let Expectation::SameAs(other) = expectation {
+                known(format!("/every/{field}"), other);
+            }
+        }
+        let events = Selection {
+            kind: kind.to_owned(),
+            window: self.window.clone(),
+            filter: self.filter.clone().unwrap_or_default(),
+        };
+        match (self.count, &self.every) {
+            _ if !wrong.is_empty() => Err(wrong),
+            (Some(count), None) => Ok(Clause::Count { events, count }),
+            (None, Some(expect)) => Ok(Clause::Every { events, expect: expect.clone() }),
+            (Some(_), Some(_)) | (None, None) => Err(vec![Diagnostic::new(
+                place("/events"),
+                "a clause about `events` needs `count` or `every`, one of them",
+            )]),
+        }
+    }
+}
+
+impl Clause {
+    /// The steps that it names.
+    pub fn steps(&self) -> Vec<&str> {
+        match self {
+            Self::Step { step, .. } => vec![step],
+            Self::Count { events, .. } | Self::Every { events, .. } => {
+                events.window.iter().flat_map(|w| [w.from.as_str(), w.to.as_str()]).collect()
+            }
+        }
+    }
+
+    /// A verdict over it depends on when things happened.
+    pub fn is_about_time(&self) -> bool {
+        match self {
+            Self::Step { within, outcome, .. } => within.is_some() || *outcome == Outcome::Served,
+            Self::Count { count, .. } => count.max.is_some(),
+            Self::Every { expect, .. } => expect.keys().any(|field| field.ends_with("_ms")),
+        }
+    }
+}
+
+impl fmt::Display for Clause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step { step, outcome, within, mentions } => {
+                match outcome {
+                    Outcome::Served => write!(f, "every call of `{step}` is served")?,
+                    Outcome::Error => write!(f, "every call of `{step}` ends in an error")?,
+                }
+                if let Some(within) = within {
+                    write!(f, " within {within}")?;
+                }
+                if let Some(word) = mentions {
+                    write!(f, " that mentions the {}", word.replace('-', " "))?;
+                }
+                Ok(())
+            }
+            Self::Count { events, count } => match (count.min, count.max) {
+                (0, Some(0)) => write!(f, "no {events}"),
+                (min, Some(max)) if min == max => write!(f, "exactly {min} {events}"),
+                (0, Some(max)) => write!(f, "at most {max} {events}"),
+                (min, Some(max)) => write!(f, "{min} to {max} {events}"),
+                (min, None) => write!(f, "at least {min} {events}"),
+            },
+            Self::Every { events, expect } => {
+                write!(f, "every {events} has ")?;
+                for (nth, (field, expectation)) in expect.iter().enumerate() {
+                    write!(f, "{}`{field}` {expectation}", if nth > 0 { " and " } else { "" })?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.kind)?;
+        for (nth, (field, value)) in self.filter.iter().enumerate() {
+            write!(f, "{}{field} = {value}", if nth > 0 { ", " } else { " with " })?;
+        }
+        if let Some(window) = &self.window {
+            write!(f, " in `{window}`")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Is(value) => write!(f, "= {value}"),
+            Self::Between { min: Some(min), max: Some(max) } => write!(f, "from {min} to {max}"),
+            Self::Between { min: Some(min), max: None } => write!(f, ">= {min}"),
+            Self::Between { min: None, max: Some(max) } => write!(f, "<= {max}"),
+            Self::Between { min: None, max: None } => write!(f, "present"),
+            Self::SameAs(other) => write!(f, "the same as `{other}`"),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bounds<T> {
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    min: Option<T>,
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    max: Option<T>,
+}
+
+fn none<T>() -> Option<T> {
+    None
+}
+
+impl Serialize for Count {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.max == Some(self.min) {
+            return serializer.serialize_u64(self.min);
+        }
+        Bounds { min: (self.min > 0).then_some(self.min), max: self.max }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        if let Some(exactly) = value.as_u64() {
+            return Ok(Self { min: exactly, max: Some(exactly) });
+        }
+        let bounds: Bounds<u64> = serde_json::from_value(value).map_err(|_| {
+            serde::de::Error::custom("expected `count = 0` or `count = { min = 1, max = 2 }`")
+        })?;
+        match (bounds.min, bounds.max) {
+            (None, None) => Err(serde::de::Error::custom("`count` needs `min` or `max`")),
+            (min, max) if max.is_some_and(|max| max < min.unwrap_or(0)) => {
+                Err(serde::de::Error::custom("`count` has `max` below `min`"))
+            }
+            (Some(0), None) => Err(serde::de::Error::custom("`count = { min = 0 }` is always true")),
+            (min, max) => Ok(Self { min: min.unwrap_or(0), max }),
+        }
+    }
+}
+
+impl Serialize for Expectation {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Is(value) => value.serialize(serializer),
+            Self::Between { min, max } => Bounds { min: *min, max: *max }.serialize(serializer),
+            Self::SameAs(other) => BTreeMap::from([("same_as", other)]).serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Expectation {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        if !value.is_object() {
+            return Ok(Self::Is(value));
+        }
+        if let Some(other) = value.get("same_as").and_then(Value::as_str) {
+            return Ok(Self::SameAs(other.to_owned()));
+        }
+        let bounds: Bounds<f64> = serde_json::from_value(value).map_err(|_| {
+            serde::de::Error::custom("expected a value, `{ min = …, max = … }` or `{ same_as = \"field\" }`")
+        })?;
+        if bounds.min.is_none() && bounds.max.is_none() {
+            return Err(serde::de::Error::custom("expected `min`, `max` or `same_as`"));
+        }
+        Ok(Self::Between { min: bounds.min, max: bounds.max })
+    }
+}
+
+impl JsonSchema for Count {
+    fn schema_name() -> Cow<'static, str> {
+        "Count".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["integer", "object"], "minimum": 0,
+            "properties": { "min": { "type": "integer", "minimum": 0 }, "max": { "type": "integer", "minimum": 0 } },
+            "additionalProperties": false })
+    }
+}
+
+impl JsonSchema for Expectation {
+    fn schema_name() -> Cow<'static, str> {
+        "Expectation".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "integer", "number", "boolean", "object"],
+            "properties": { "min": { "type": "number" }, "max": { "type": "number" }, "same_as": { "type": "string" } },
+            "additionalProperties": false })
+    }
+}

@@ -1,0 +1,477 @@
+//! What servers, runner and subject recorded: the only thing that a verdict is made from.
+//!
+//! No event holds a secret or a whole token: texts are redacted by whoever records them, and say that they were.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::document::schema_value;
+
+/// One fact and when it was recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// Position in the trace, from 0.
+    pub seq: u64,
+    /// Microseconds since the permutation's world was up.
+    pub at_us: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// Every kind of fact: a closed list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind")]
+pub enum Fact {
+    /// The runner sent a step's calls to the subject.
+    #[serde(rename = "step.begin")]
+    StepBegin(StepBegin),
+    /// The last reply of a step came, or its time was up, or the subject was gone.
+    #[serde(rename = "step.end")]
+    StepEnd(StepEnd),
+    /// The runner changed the world.
+    #[serde(rename = "world.change")]
+    WorldChange(WorldChange),
+    /// A connection reached a listener of an issuer (or tried to, for a black hole).
+    #[serde(rename = "issuer.contact")]
+    IssuerContact(IssuerContact),
+    /// A discovery request.
+    #[serde(rename = "issuer.discovery")]
+    IssuerDiscovery(IssuerRequest),
+    /// A request for the key set.
+    #[serde(rename = "issuer.jwks")]
+    IssuerJwks(IssuerRequest),
+    /// A request to an address of the issuer that is no endpoint.
+    #[serde(rename = "issuer.other")]
+    IssuerOther(IssuerRequest),
+    /// A token request.
+    #[serde(rename = "issuer.token")]
+    IssuerToken(IssuerToken),
+    /// A connection to an issuer ended.
+    #[serde(rename = "issuer.closed")]
+    IssuerClosed(IssuerClosed),
+    /// A request reached an origin that nobody configured.
+    #[serde(rename = "elsewhere.request")]
+    ElsewhereRequest(ElsewhereRequest),
+    /// A connection reached the Flight SQL server.
+    #[serde(rename = "server.contact")]
+    ServerContact(ServerContact),
+    /// The head of a call was judged by the Flight SQL server.
+    #[serde(rename = "server.rpc")]
+    ServerRpc(ServerRpc),
+    /// So many callers were inside the server at once.
+    #[serde(rename = "server.rendezvous")]
+    ServerRendezvous(ServerRendezvous),
+    /// A call ended.
+    #[serde(rename = "server.stream-end")]
+    ServerStreamEnd(ServerStreamEnd),
+    /// A line of the subject's log.
+    #[serde(rename = "subject.stderr")]
+    SubjectStderr(SubjectText),
+    /// Something on the subject's stdout that is no reply to an open call.
+    #[serde(rename = "subject.noise")]
+    SubjectNoise(SubjectText),
+    /// The subject's process ended.
+    #[serde(rename = "subject.exit")]
+    SubjectExit(SubjectExit),
+    /// Processes of the subject outlived it.
+    #[serde(rename = "subject.leftover")]
+    SubjectLeftover(SubjectLeftover),
+    /// The machine did not run us for a while.
+    #[serde(rename = "host.stall")]
+    HostStall(HostStall),
+}
+
+/// Data of `step.begin`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepBegin {
+    /// The step's id.
+    pub step: String,
+    /// What was asked for: `query`, `health`, `tables`.
+    pub op: String,
+    /// The session that it was asked of.
+    pub session: String,
+    /// How many calls at once.
+    pub calls: u32,
+}
+
+/// Data of `step.end`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepEnd {
+    /// The step's id.
+    pub step: String,
+    /// The session that it was asked of.
+    pub session: String,
+    /// A reply held a secret or a token.
+    pub leak: bool,
+    /// One for each call.
+    pub replies: Vec<Reply>,
+}
+
+/// What the subject said to one call. It is never believed alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Reply {
+    /// The text in the call's SQL that names it.
+    pub marker: String,
+    /// What came back.
+    pub said: Said,
+    /// The error text, redacted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub message: Option<String>,
+    /// Rows that the subject says it got.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rows: Option<u64>,
+    /// Microseconds from the step's begin to the reply, or to giving up.
+    pub took_us: u64,
+    /// Which secrets it held, and in which form.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub leaks: Vec<String>,
+}
+
+/// The form of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Said {
+    /// `ok`.
+    Ok,
+    /// `error`.
+    Error,
+    /// Nothing until the step's time was up.
+    Nothing,
+    /// The subject was gone.
+    Gone,
+}
+
+/// Data of `world.change`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorldChange {
+    /// The step that asked for it.
+    pub step: String,
+    /// What was set.
+    pub set: Value,
+}
+
+/// Data of `issuer.contact`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct IssuerContact {
+    /// The issuer's name in the scenario.
+    pub issuer: String,
+    /// Whose issuer it is, if only one session uses it.
+    pub session: Option<String>,
+    /// What is served there: `discovery`, `token`, `jwks`, or `any` on a shared listener.
+    pub endpoint: String,
+    /// `accept`, or `syn` for an attempt that was not answered.
+    pub via: String,
+}
+
+/// Data of `issuer.discovery`, `issuer.jwks` and `issuer.other`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct IssuerRequest {
+    /// The issuer's name in the scenario.
+    pub issuer: String,
+    /// Whose issuer it is, if only one session uses it.
+    pub session: Option<String>,
+    /// The HTTP method.
+    pub method: String,
+    /// Path and query as they were on the wire, redacted.
+    pub path: String,
+    /// The path is exactly the one that the specification derives from the issuer.
+    pub expected_path: bool,
+    /// The status of the answer; absent when none was given.
+    pub status: Option<u16>,
+}
+
+/// Data of `issuer.token`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct IssuerToken {
+    /// The issuer's name in the scenario.
+    pub issuer: String,
+    /// The session whose client id was presented, or whose issuer it is.
+    pub session: Option<String>,
+    /// The HTTP method.
+    pub method: String,
+    /// Path and query as they were on the wire, redacted.
+    pub path: String,
+    /// The path or query held a secret.
+    pub secret_in_url: bool,
+    /// The media type of the body is `application/x-www-form-urlencoded`.
+    pub form: bool,
+    /// `grant_type` as sent.
+    pub grant_type: Option<String>,
+    /// `scope` as sent.
+    pub scope: Option<String>,
+    /// `audience` as sent.
+    pub audience: Option<String>,
+    /// The scope is the configured one (none configured, none sent).
+    pub scope_as_configured: bool,
+    /// The audience is the configured one (none configured, none sent).
+    pub audience_as_configured: bool,
+    /// How the client authenticated: `none`, `basic`, `post` or `basic+post`.
+    pub client_auth: String,
+    /// How many ways of client authentication the request used.
+    pub client_auth_methods: u32,
+    /// Client id and secret arrived exactly as configured.
+    pub credentials_match: bool,
+    /// Names of the body's parameters, in order.
+    pub params: Vec<String>,
+    /// Some parameter was present and empty.
+    pub empty_param: bool,
+    /// The status of the answer; absent when none was given.
+    pub status: Option<u16>,
+    /// The error code of the answer.
+    pub error: Option<String>,
+    /// The label of the token that was issued.
+    pub token: Option<String>,
+    /// Its lifetime in seconds.
+    pub lifetime_s: Option<u64>,
+}
+
+/// Data of `issuer.closed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct IssuerClosed {
+    /// The issuer's name in the scenario.
+    pub issuer: String,
+    /// What was served there.
+    pub endpoint: String,
+    /// `peer` or `us`.
+    pub by: String,
+    /// Requests that the connection carried.
+    pub requests: u32,
+}
+
+/// Data of `elsewhere.request`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ElsewhereRequest {
+    /// The HTTP method.
+    pub method: String,
+    /// Path and query, redacted.
+    pub path: String,
+    /// Header, body or URL held a secret or a token of a session.
+    pub credential: bool,
+}
+
+/// Data of `server.contact`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerContact {
+    /// The session whose port it was.
+    pub session: String,
+    /// `accepted`, or the reason why TLS was not agreed on.
+    pub tls: String,
+}
+
+/// Data of `server.rpc`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ServerRpc {
+    /// Number of the call, for its `server.stream-end`.
+    pub rpc: u64,
+    /// The session whose port it was.
+    pub session: String,
+    /// The gRPC method: `GetFlightInfo`, `DoGet`, `Handshake` and so on.
+    pub method: String,
+    /// The Flight SQL command: `StatementQuery`, `GetTables` and so on.
+    pub command: Option<String>,
+    /// The marker in its SQL.
+    pub marker: Option<String>,
+    /// The user that the marker names.
+    pub marker_user: Option<String>,
+    /// How many values the `authorization` header had.
+    pub authorization_values: u32,
+    /// The schemes of those values as sent, joined with `+`; `none` without a value.
+    pub scheme: String,
+    /// `valid`, `expired`, `refused`, `unknown`, `malformed`, `static`, `session`, `basic`, `empty` or `none`.
+    pub token_state: String,
+    /// The label of the token, if an issuer of this world issued it.
+    pub token: Option<String>,
+    /// The credential belongs to another session or another server.
+    pub foreign: bool,
+    /// Milliseconds that the token still had, negative past its expiry.
+    pub remaining_ms: Option<i64>,
+    /// There was a user header.
+    pub has_user: bool,
+    /// `x-user-id`, percent-decoded.
+    pub user: Option<String>,
+    /// How many values `x-user-id` had.
+    pub user_values: u32,
+    /// `x-user-email`, percent-decoded.
+    pub user_email: Option<String>,
+    /// `x-user-name`, percent-decoded.
+    pub user_name: Option<String>,
+    /// `x-org-id`.
+    pub org: Option<String>,
+    /// `x-client-type`.
+    pub client_type: Option<String>,
+    /// Number of attribution headers that name a person or an organisation.
+    pub attribution_headers: u32,
+    /// Whom the server took the caller to be.
+    pub principal: Option<String>,
+    /// The gRPC code with which the head was refused.
+    pub refused: Option<String>,
+}
+
+/// Data of `server.rendezvous`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerRendezvous {
+    /// The gRPC method.
+    pub method: String,
+    /// How many met.
+    pub parties: u32,
+}
+
+/// Data of `server.stream-end`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ServerStreamEnd {
+    /// Number of the call.
+    pub rpc: u64,
+    /// The session whose port it was.
+    pub session: String,
+    /// The gRPC method.
+    pub method: String,
+    /// The Flight SQL command.
+    pub command: Option<String>,
+    /// The marker in its SQL.
+    pub marker: Option<String>,
+    /// Rows that were sent.
+    pub rows: u64,
+    /// Bytes that were sent.
+    pub bytes: u64,
+    /// The gRPC code at the end.
+    pub code: String,
+    /// The peer reset the stream.
+    pub aborted: bool,
+}
+
+/// Data of `subject.stderr` and `subject.noise`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SubjectText {
+    /// The line, redacted and cut.
+    pub text: String,
+    /// Why it is noise: `not-json`, `not-an-object`, `unknown-id`, `second-reply`, `too-long`; `log` on stderr.
+    pub reason: String,
+    /// It held a secret or a token.
+    pub leak: bool,
+    /// Which secrets it held, and in which form.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub leaks: Vec<String>,
+}
+
+/// Data of `subject.exit`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SubjectExit {
+    /// The exit code.
+    pub code: Option<i32>,
+    /// The signal that ended it, from the raw wait status.
+    pub signal: Option<i32>,
+    /// It ended after we closed its stdin.
+    pub asked: bool,
+    /// We had to end it.
+    pub ended_by_us: bool,
+    /// Asked, in time, code 0, no signal.
+    pub clean: bool,
+}
+
+/// Data of `subject.leftover`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SubjectLeftover {
+    /// How many processes of its group were still there.
+    pub processes: u32,
+}
+
+/// Data of `host.stall`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HostStall {
+    /// Milliseconds without a heartbeat.
+    pub gap_ms: u64,
+}
+
+impl Fact {
+    /// The kind's name.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::StepBegin(_) => "step.begin",
+            Self::StepEnd(_) => "step.end",
+            Self::WorldChange(_) => "world.change",
+            Self::IssuerContact(_) => "issuer.contact",
+            Self::IssuerDiscovery(_) => "issuer.discovery",
+            Self::IssuerJwks(_) => "issuer.jwks",
+            Self::IssuerOther(_) => "issuer.other",
+            Self::IssuerToken(_) => "issuer.token",
+            Self::IssuerClosed(_) => "issuer.closed",
+            Self::ElsewhereRequest(_) => "elsewhere.request",
+            Self::ServerContact(_) => "server.contact",
+            Self::ServerRpc(_) => "server.rpc",
+            Self::ServerRendezvous(_) => "server.rendezvous",
+            Self::ServerStreamEnd(_) => "server.stream-end",
+            Self::SubjectStderr(_) => "subject.stderr",
+            Self::SubjectNoise(_) => "subject.noise",
+            Self::SubjectExit(_) => "subject.exit",
+            Self::SubjectLeftover(_) => "subject.leftover",
+            Self::HostStall(_) => "host.stall",
+        }
+    }
+
+    /// The fields as data, for clauses.
+    pub fn fields(&self) -> Value {
+        serde_json::to_value(self).expect("a fact is plain data")
+    }
+}
+
+/// Kinds and their fields, derived from the schema: what a clause may name.
+#[derive(Debug, Clone)]
+pub struct Vocabulary(BTreeMap<String, Vec<String>>);
+
+impl Vocabulary {
+    /// Of the events that this version records.
+    pub fn new() -> Self {
+        let schema = schema_value::<Fact>();
+        let mut kinds = BTreeMap::new();
+        for variant in schema["oneOf"].as_array().into_iter().flatten() {
+            let Some(properties) = variant["properties"].as_object() else { continue };
+            let Some(kind) = properties["kind"]["const"].as_str() else { continue };
+            let fields = properties.keys().filter(|k| *k != "kind").cloned().collect();
+            kinds.insert(kind.to_owned(), fields);
+        }
+        Self(kinds)
+    }
+
+    /// All kinds.
+    pub fn kinds(&self) -> impl Iterator<Item = &str> + Clone {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// The fields of a kind.
+    pub fn fields(&self, kind: &str) -> Option<&[String]> {
+        self.0.get(kind).map(Vec::as_slice)
+    }
+}
+
+impl Default for Vocabulary {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vocabulary_holds_every_kind_with_its_fields() {
+        let words = Vocabulary::new();
+        assert_eq!(words.kinds().count(), 19);
+        let rpc = words.fields("server.rpc").expect("server.rpc is a kind");
+        for field in ["session", "token_state", "remaining_ms", "user_values"] {
+            assert!(rpc.iter().any(|f| f == field), "{field} in {rpc:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_round_trips_through_json() {
+        let event = Event { seq: 3, at_us: 17, fact: Fact::HostStall(HostStall { gap_ms: 300 }) };
+        let text = serde_json::to_string(&event).expect("plain data");
+        assert_eq!(text, r#"{"seq":3,"at_us":17,"kind":"host.stall","gap_ms":300}"#);
+        assert_eq!(serde_json::from_str::<Event>(&text).expect("the same"), event);
+    }
+}

@@ -1,0 +1,281 @@
+//! From a trace to a verdict: no I/O, no clock. The only place that decides.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::clause::{Clause, Expectation, Outcome as CallOutcome, Selection};
+use crate::event::{Event, Fact, Reply, Said, ServerStreamEnd};
+use crate::load::ResolvedCheck;
+use crate::moment::{Seconds, Window};
+use crate::scenario::{Level, Op, Scenario, Surface};
+use crate::trace::Trace;
+use crate::verdict::{CheckVerdict, Finding, Outcome};
+
+/// What the judge knows beside the trace: the permutation's scenario, its surface, the subject's words.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The scenario with the matrix filled in.
+    pub scenario: &'a Scenario,
+    /// The surface on which `query` steps ran.
+    pub surface: Surface,
+    /// What the subject calls things in its messages.
+    pub words: &'a BTreeMap<String, Vec<String>>,
+}
+
+/// What a trace says about a clause.
+enum Answer {
+    Holds,
+    Broken(Finding),
+    /// There is nothing to look at: never true.
+    Vacuous(Finding),
+}
+
+/// Judges one check.
+pub fn judge(check: &ResolvedCheck, trace: &Trace, context: Context<'_>) -> CheckVerdict {
+    let mut verdict = CheckVerdict {
+        check: check.id.clone(),
+        level: check.level,
+        claim: check.claim.clone(),
+        covers: check.covers.clone(),
+        outcome: Outcome::Pass,
+        before_list: None,
+        findings: Vec::new(),
+    };
+    let numbered = check.requires.iter().chain(&check.expect).enumerate();
+    for (nth, clause) in numbered {
+        let required = nth < check.requires.len();
+        if !required && verdict.outcome == Outcome::NotTestable {
+            break;
+        }
+        let (outcome, mut finding) = match answer(clause, trace, context) {
+            Answer::Holds => continue,
+            Answer::Broken(finding) if !required => (broken(check.level), finding),
+            Answer::Broken(finding) | Answer::Vacuous(finding) => (Outcome::NotTestable, finding),
+        };
+        finding.clause = nth;
+        let outcome = match stalled(clause, trace) {
+            Some(gap) => {
+                finding.observed.push_str(&format!("; but the machine stalled for {gap} ms meanwhile"));
+                Outcome::Inconclusive
+            }
+            None => outcome,
+        };
+        verdict.outcome = verdict.outcome.max(outcome);
+        verdict.findings.push(finding);
+    }
+    verdict
+}
+
+fn broken(level: Level) -> Outcome {
+    match level {
+        Level::Must => Outcome::Fail,
+        Level::Should => Outcome::Warn,
+        Level::May => Outcome::Info,
+    }
+}
+
+fn stalled(clause: &Clause, trace: &Trace) -> Option<u64> {
+    if !clause.is_about_time() {
+        return None;
+    }
+    match clause {
+        Clause::Step { step, .. } => trace.stall(Some(&Window { from: step.clone(), to: step.clone() })),
+        Clause::Count { events, .. } | Clause::Every { events, .. } => trace.stall(events.window.as_ref()),
+    }
+}
+
+fn answer(clause: &Clause, trace: &Trace, context: Context<'_>) -> Answer {
+    let finding = |observed: String, events: &[&Event]| Finding {
+        expected: clause.to_string(),
+        observed,
+        at_us: events.first().map(|e| e.at_us),
+        clause: 0,
+        events: events.iter().map(|e| e.seq).collect(),
+    };
+    match clause {
+        Clause::Step { step, outcome, within, mentions } => {
+            let Some((event, end)) = trace.end(step) else {
+                return Answer::Vacuous(finding(format!("`{step}` did not come to its end"), &[]));
+            };
+            if end.replies.is_empty() {
+                return Answer::Vacuous(finding(format!("`{step}` made no call"), &[event]));
+            }
+            let wrong = end.replies.iter().find_map(|reply| {
+                ended(reply, *outcome, step, trace, context)
+                    .or_else(|| in_time(reply, *within))
+                    .or_else(|| mentioned(reply, mentions.as_deref(), step, context))
+            });
+            match wrong {
+                Some(observed) => Answer::Broken(finding(observed, &[event])),
+                None => Answer::Holds,
+            }
+        }
+        Clause::Count { events, count } => {
+            let Some(chosen) = trace.select(events) else {
+                return Answer::Vacuous(finding(never_opened(events), &[]));
+            };
+            let found = chosen.len() as u64;
+            if found >= count.min && count.max.is_none_or(|max| found <= max) {
+                return Answer::Holds;
+            }
+            let shown: Vec<&Event> = chosen.iter().map(|(event, _)| *event).collect();
+            Answer::Broken(finding(format!("{found} of them{}", moments(&shown)), &shown))
+        }
+        Clause::Every { events, expect } => {
+            let Some(chosen) = trace.select(events).filter(|c| !c.is_empty()) else {
+                return Answer::Vacuous(finding(never_opened(events), &[]));
+            };
+            for (event, fields) in chosen {
+                for (field, expectation) in expect {
+                    if !meets(fields, field, expectation) {
+                        let observed = match expectation {
+                            Expectation::SameAs(other) => {
+                                format!("`{field}` = {} and `{other}` = {}", fields[field], fields[other])
+                            }
+                            Expectation::Is(_) | Expectation::Between { .. } => {
+                                format!("`{field}` = {}", fields[field])
+                            }
+                        };
+                        let observed = format!("{observed}{}", moments(&[event]));
+                        return Answer::Broken(finding(observed, &[event]));
+                    }
+                }
+            }
+            Answer::Holds
+        }
+    }
+}
+
+fn never_opened(events: &Selection) -> String {
+    match &events.window {
+        Some(window) => format!("there is none: nothing of the kind was recorded in `{window}`"),
+        None => "there is none".to_owned(),
+    }
+}
+
+fn meets(fields: &Value, field: &str, expectation: &Expectation) -> bool {
+    let found = &fields[field];
+    match expectation {
+        Expectation::Is(value) => found == value,
+        Expectation::SameAs(other) => !found.is_null() && found == &fields[other],
+        Expectation::Between { min, max } => {
+            found.as_f64().is_some_and(|n| min.is_none_or(|min| n >= min) && max.is_none_or(|max| n <= max))
+        }
+    }
+}
+
+/// What is wrong with how a call ended, in words.
+fn ended(
+    reply: &Reply,
+    wanted: CallOutcome,
+    step: &str,
+    trace: &Trace,
+    context: Context<'_>,
+) -> Option<String> {
+    let took = Seconds(reply.took_us as f64 / 1e6);
+    let said = reply.message.as_deref().unwrap_or("no message");
+    match (wanted, reply.said) {
+        (_, Said::Nothing) => Some(format!("call `{}` was not answered in {took}", reply.marker)),
+        (_, Said::Gone) => Some(format!("the subject was gone before it answered call `{}`", reply.marker)),
+        (CallOutcome::Error, Said::Error) => None,
+        (CallOutcome::Error, Said::Ok) => {
+            Some(format!("call `{}` was answered ok after {took}", reply.marker))
+        }
+        (CallOutcome::Served, Said::Error) => {
+            Some(format!("call `{}` ended in an error after {took}: {said}", reply.marker))
+        }
+        (CallOutcome::Served, Said::Ok) => not_served(reply, step, trace, context),
+    }
+}
+
+/// The subject says ok: what is missing at the server, in words.
+fn not_served(reply: &Reply, step: &str, trace: &Trace, context: Context<'_>) -> Option<String> {
+    let surface = match context.scenario.step.iter().find(|s| s.id == step).map(|s| s.op) {
+        Some(Op::Health) => Surface::Health,
+        Some(Op::Tables) => Surface::Tables,
+        Some(Op::Query | Op::World) | None => context.surface,
+    };
+    let ends = trace.events().iter().filter_map(|e| match &e.fact {
+        Fact::ServerStreamEnd(end) if end.method == "DoGet" => Some((e, end)),
+        _ => None,
+    });
+    if surface == Surface::Query {
+        let own: Vec<&ServerStreamEnd> =
+            ends.map(|(_, end)| end).filter(|end| end.marker.as_deref() == Some(&reply.marker)).collect();
+        let Some(whole) = own.iter().rev().find(|end| end.code == "OK" && !end.aborted) else {
+            let seen = own
+                .last()
+                .map_or("saw no DoGet of it".to_owned(), |end| format!("ended it with {}", end.code));
+            return Some(format!(
+                "the subject says that call `{}` went well, but the server {seen}",
+                reply.marker
+            ));
+        };
+        return reply.rows.filter(|rows| *rows != whole.rows).map(|rows| {
+            format!(
+                "the subject says {rows} rows for call `{}`, the server sent {}",
+                reply.marker, whole.rows
+            )
+        });
+    }
+    let (_, end) = trace.end(step)?;
+    let bounds = trace.bounds(&Window { from: step.to_owned(), to: step.to_owned() })?;
+    let served = ends
+        .filter(|(e, _)| (bounds.0..=bounds.1).contains(&e.at_us))
+        .filter(|(_, s)| s.session == end.session && s.code == "OK" && !s.aborted)
+        .filter(|(_, s)| surface != Surface::Tables || s.command.as_deref() == Some("GetTables"))
+        .count();
+    let claimed = end.replies.iter().filter(|r| r.said == Said::Ok).count();
+    (served < claimed).then(|| {
+        format!("the subject says that {claimed} calls of `{step}` went well, the server served {served}")
+    })
+}
+
+fn in_time(reply: &Reply, within: Option<Seconds>) -> Option<String> {
+    let took = Seconds(reply.took_us as f64 / 1e6);
+    within
+        .filter(|within| took.0 > within.0)
+        .map(|within| format!("call `{}` took {took}, longer than {within}", reply.marker))
+}
+
+fn mentioned(reply: &Reply, word: Option<&str>, step: &str, context: Context<'_>) -> Option<String> {
+    let word = word?;
+    let wanted = wanted_words(word, step, context);
+    let message = reply.message.as_deref().unwrap_or_default().to_lowercase();
+    let found = wanted.iter().any(|w| message.contains(&w.to_lowercase()));
+    (!found).then(|| format!("the error says `{message}`, with none of: {}", wanted.join(", ")))
+}
+
+fn wanted_words(word: &str, step: &str, context: Context<'_>) -> Vec<String> {
+    let own = |name: &str, defaults: &[&str]| {
+        let known = context.words.get(name).cloned();
+        known.unwrap_or_else(|| defaults.iter().map(|d| (*d).to_owned()).collect())
+    };
+    match word {
+        "missing-field" => {
+            let session = context.scenario.step.iter().find(|s| s.id == step).map(|s| s.session.as_str());
+            let kept = context.scenario.session.iter().find(|s| Some(s.id.as_str()) == session);
+            let kept = kept.and_then(|s| s.oauth.keep.as_deref()).unwrap_or_default();
+            ["issuer", "client_id", "client_secret"]
+                .iter()
+                .filter(|field| !kept.split('+').any(|k| k == **field))
+                .flat_map(|field| own(field, &[field]))
+                .collect()
+        }
+        "discovery" => own(word, &["discovery", "well-known", "openid-configuration"]),
+        "authentication" => own(word, &["unauthenticated", "unauthorized", "authentication", "credential"]),
+        other => own(other, &[other]),
+    }
+}
+
+fn moments(events: &[&Event]) -> String {
+    if events.is_empty() {
+        return String::new();
+    }
+    let shown: Vec<String> =
+        events.iter().take(4).map(|e| format!("{}", Seconds(e.at_us as f64 / 1e6))).collect();
+    let more = events.len().saturating_sub(4);
+    let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!(" (at {}{tail})", shown.join(", "))
+}

@@ -1,0 +1,138 @@
+//! The list of failures that somebody has looked at. They still run, and must still fail.
+
+use std::collections::BTreeMap;
+
+use globset::{GlobBuilder, GlobMatcher};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::diagnostic::{Diagnostic, FileErrors};
+use crate::document::Document;
+use crate::load::matches;
+use crate::verdict::{CheckVerdict, Outcome};
+
+/// The form of `known-failures.toml`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KnownFailures {
+    /// The entries.
+    #[serde(default)]
+    pub known: Vec<Entry>,
+}
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// `<scenario>#<check>`, with `*`, `**` and `?`.
+    pub check: String,
+    /// Only for these values of the matrix.
+    #[serde(default)]
+    pub when: BTreeMap<String, Value>,
+    /// Why it fails.
+    pub reason: String,
+    /// Where that is discussed.
+    pub link: Option<String>,
+    /// Since when it is listed: `2026-11-24`.
+    pub date: String,
+}
+
+impl KnownFailures {
+    /// Reads a list.
+    ///
+    /// # Errors
+    /// Every mistake of the file, with its place.
+    pub fn parse(file: &str, text: &str) -> Result<Self, FileErrors> {
+        let document = Document::parse(file, text)?;
+        let list: Self = document.read_all()?;
+        let mut wrong = Vec::new();
+        for (nth, entry) in list.known.iter().enumerate() {
+            let at = |key: &str| document.span(&format!("/known/{nth}/{key}"));
+            if let Err(problem) = glob(&entry.check) {
+                wrong.push(Diagnostic::new(at("check"), problem));
+            }
+            if !entry.check.contains('#') {
+                wrong.push(
+                    Diagnostic::new(at("check"), "a check is named `<scenario>#<check>`")
+                        .with_help("for instance `expiry/renewed-when-expired#renews`, or `timeouts/**#*`"),
+                );
+            }
+            if entry.reason.trim().is_empty() {
+                wrong.push(Diagnostic::new(at("reason"), "`reason` is empty"));
+            }
+        }
+        if wrong.is_empty() { Ok(list) } else { Err(document.errors(wrong)) }
+    }
+
+    /// The entry that lists a check of a permutation.
+    pub fn entry(&self, check: &str, values: &[(String, Value)]) -> Option<usize> {
+        self.known.iter().position(|entry| {
+            glob(&entry.check).is_ok_and(|g| g.is_match(check))
+                && matches(values, entry.when.iter().map(|(k, v)| (k.as_str(), v)))
+        })
+    }
+
+    /// Entries that list no check of the catalogue, as texts.
+    pub fn unmatched(&self, used: &[bool]) -> Vec<String> {
+        let unused = self.known.iter().zip(used).filter(|(_, used)| !**used);
+        unused.map(|(entry, _)| entry.check.clone()).collect()
+    }
+}
+
+/// A glob over a path with slashes: `*` stays within a part.
+///
+/// # Errors
+/// What is wrong with the pattern.
+pub fn glob(pattern: &str) -> Result<GlobMatcher, String> {
+    GlobBuilder::new(pattern)
+        .literal_separator(true)
+        .build()
+        .map(|g| g.compile_matcher())
+        .map_err(|e| format!("`{pattern}` is not a pattern: {}", e.kind()))
+}
+
+/// Changes a listed verdict: a failure is known, a pass is unexpected.
+pub fn apply(verdict: &mut CheckVerdict) {
+    let listed = match verdict.outcome {
+        Outcome::Fail | Outcome::NotTestable | Outcome::Warn | Outcome::Info => Outcome::KnownFailure,
+        Outcome::Pass => Outcome::UnexpectedPass,
+        same @ (Outcome::NotApplicable
+        | Outcome::KnownFailure
+        | Outcome::NotRun
+        | Outcome::Inconclusive
+        | Outcome::UnexpectedPass
+        | Outcome::Error) => same,
+    };
+    if listed != verdict.outcome {
+        verdict.before_list = Some(verdict.outcome);
+        verdict.outcome = listed;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_lists_checks_by_pattern_and_values() {
+        let list = KnownFailures::parse(
+            "k.toml",
+            "[[known]]\ncheck = \"timeouts/*#gives-up\"\nwhen = { endpoint = \"token\" }\nreason = \"r\"\ndate = \"2026-11-24\"\n",
+        )
+        .expect("a good list");
+        let token = [("endpoint".to_owned(), Value::from("token"))];
+        let other = [("endpoint".to_owned(), Value::from("discovery"))];
+        assert_eq!(list.entry("timeouts/hang#gives-up", &token), Some(0));
+        assert_eq!(list.entry("timeouts/hang#gives-up", &other), None);
+        assert_eq!(list.entry("timeouts/hang#recovers", &token), None);
+        assert_eq!(list.entry("timeouts/a/hang#gives-up", &token), None);
+    }
+
+    #[test]
+    fn a_reason_is_needed() {
+        let text = "[[known]]\ncheck = \"a#b\"\nreason = \" \"\ndate = \"2026-11-24\"\n";
+        let errors = KnownFailures::parse("k.toml", text).expect_err("an empty reason").to_string();
+        assert!(errors.contains("k.toml:3:10"), "{errors}");
+    }
+}

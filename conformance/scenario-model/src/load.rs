@@ -1,0 +1,421 @@
+//! From the text of a scenario file to its permutations, each resolved and linted, all mistakes at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::clause::{Clause, RawClause};
+use crate::diagnostic::{Diagnostic, FileErrors, Span, word_help};
+use crate::document::Document;
+use crate::event::Vocabulary;
+use crate::lint;
+use crate::scenario::{Check, Level, Op, Scenario};
+
+/// A scenario file that was read without a mistake.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// Its path below `scenarios/`, without `.toml`.
+    pub id: String,
+    /// The text and places.
+    pub document: Arc<Document>,
+    /// One for each combination of the matrix, in the order of the file.
+    pub combinations: Vec<Combination>,
+}
+
+/// One combination of the matrix.
+#[derive(Debug, Clone)]
+pub struct Combination {
+    /// Name and value, in the order of the file.
+    pub values: Vec<(String, Value)>,
+    /// The scenario with these values filled in.
+    pub scenario: Arc<Scenario>,
+    /// Its checks, resolved.
+    pub checks: Arc<Vec<ResolvedCheck>>,
+}
+
+/// A check whose clauses each say one thing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResolvedCheck {
+    /// `<scenario>#<check>`.
+    pub id: String,
+    /// The level for these values of the matrix.
+    pub level: Level,
+    /// The rule, as a sentence.
+    pub claim: String,
+    /// Requirements that it tests.
+    pub covers: Vec<String>,
+    /// Evidence that the subject got far enough.
+    pub requires: Vec<Clause>,
+    /// What must hold.
+    pub expect: Vec<Clause>,
+    /// Where each clause of `requires`, then of `expect`, is written.
+    pub places: Vec<Span>,
+    /// The file in which it is written.
+    pub file: String,
+}
+
+/// Reads a scenario.
+///
+/// # Errors
+/// Every mistake of the file, with its place.
+pub fn load_scenario(id: &str, file: &str, text: &str, words: &Vocabulary) -> Result<Loaded, FileErrors> {
+    let document = Document::parse(file, text)?;
+    let mut wrong = Vec::new();
+    let mut combinations = Vec::new();
+    for values in combine(&document, &mut wrong) {
+        let mut value = document.value.clone();
+        fill(&document, &mut value, "", &values, &mut wrong);
+        match document.read::<Scenario>(&value) {
+            Ok(scenario) => {
+                let before = wrong.len();
+                check_steps(&document, &scenario, &mut wrong);
+                let checks = resolve_checks(id, &document, &scenario, &values, words, &mut wrong);
+                if wrong.len() == before {
+                    wrong.extend(lint::silence(&scenario, &checks));
+                }
+                combinations.push(Combination {
+                    values,
+                    scenario: Arc::new(scenario),
+                    checks: Arc::new(checks),
+                });
+            }
+            Err(diagnostics) => wrong.extend(diagnostics),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(Loaded { id: id.to_owned(), document: Arc::new(document), combinations })
+    } else {
+        Err(document.errors(wrong))
+    }
+}
+
+/// Checks that every permutation of every scenario is judged by.
+#[derive(Debug, Clone, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RulesFile {
+    /// The checks.
+    pub check: Vec<Check>,
+}
+
+/// Reads `rules.toml`.
+///
+/// # Errors
+/// Every mistake of the file, with its place.
+pub fn load_rules(file: &str, text: &str, words: &Vocabulary) -> Result<Vec<ResolvedCheck>, FileErrors> {
+    let document = Document::parse(file, text)?;
+    let rules: RulesFile = document.read_all()?;
+    let mut wrong = Vec::new();
+    let checks: Vec<ResolvedCheck> = rules
+        .check
+        .iter()
+        .enumerate()
+        .filter_map(|(nth, check)| resolve_check("rules", &document, nth, check, &[], words, &mut wrong))
+        .collect();
+    wrong.extend(checks.iter().flat_map(|c| lint::silent_check(c, &[])));
+    if wrong.is_empty() { Ok(checks) } else { Err(document.errors(wrong)) }
+}
+
+fn combine(document: &Document, wrong: &mut Vec<Diagnostic>) -> Vec<Vec<(String, Value)>> {
+    let mut combinations = vec![Vec::new()];
+    let Some(matrix) = document.value.get("matrix").and_then(Value::as_object) else { return combinations };
+    for (name, list) in matrix {
+        let pointer = format!("/matrix/{name}");
+        let Some(list) = list.as_array().filter(|l| !l.is_empty()) else {
+            wrong.push(Diagnostic::new(
+                document.span(&pointer),
+                format!("matrix `{name}` needs a list of values"),
+            ));
+            continue;
+        };
+        combinations = combinations
+            .into_iter()
+            .flat_map(|before| {
+                list.iter().map(move |value| {
+                    let mut values = before.clone();
+                    values.push((name.clone(), value.clone()));
+                    values
+                })
+            })
+            .collect();
+    }
+    combinations
+}
+
+/// Placeholders that are filled in when a scenario runs, not when it is read.
+const LATER: [&str; 3] = ["marker", "n", "canary"];
+
+fn fill(
+    document: &Document,
+    value: &mut Value,
+    at: &str,
+    values: &[(String, Value)],
+    wrong: &mut Vec<Diagnostic>,
+) {
+    match value {
+        Value::String(text) => match fill_text(text, values) {
+            Ok(Some(filled)) => *value = filled,
+            Ok(None) => {}
+            Err(name) => {
+                let known: Vec<&str> = values.iter().map(|(n, _)| n.as_str()).chain(LATER).collect();
+                wrong.push(
+                    Diagnostic::new(document.span(at), format!("unknown placeholder `{{{name}}}`"))
+                        .with_help(word_help(&name, known.iter().copied())),
+                );
+            }
+        },
+        Value::Array(items) => {
+            for (nth, item) in items.iter_mut().enumerate() {
+                fill(document, item, &format!("{at}/{nth}"), values, wrong);
+            }
+        }
+        Value::Object(object) => {
+            for (key, item) in object.iter_mut().filter(|(key, _)| !(at.is_empty() && *key == "matrix")) {
+                // Bodies and patches are the issuer's words: braces in them are JSON.
+                if !matches!(key.as_str(), "body" | "patch") || item.as_str().is_some_and(is_placeholder) {
+                    fill(document, item, &format!("{at}/{key}"), values, wrong);
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn is_placeholder(text: &str) -> bool {
+    text.strip_prefix('{')
+        .and_then(|t| t.strip_suffix('}'))
+        .is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+}
+
+/// Replaces `{name}`; a text that is nothing else takes the value with its type.
+fn fill_text(text: &str, values: &[(String, Value)]) -> Result<Option<Value>, String> {
+    if is_placeholder(text)
+        && let Some((_, value)) = values.iter().find(|(name, _)| *name == text[1..text.len() - 1])
+    {
+        return Ok(Some(value.clone()));
+    }
+    let mut filled = String::new();
+    let mut rest = text;
+    let mut changed = false;
+    while let Some(open) = rest.find('{') {
+        let Some(length) = rest[open..].find('}') else { break };
+        let name = &rest[open + 1..open + length];
+        filled.push_str(&rest[..open]);
+        match values.iter().find(|(known, _)| known == name) {
+            Some((_, value)) => {
+                changed = true;
+                filled.push_str(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            }
+            None if LATER.contains(&name) => filled.push_str(&rest[open..=open + length]),
+            None => return Err(name.to_owned()),
+        }
+        rest = &rest[open + length + 1..];
+    }
+    filled.push_str(rest);
+    Ok(changed.then_some(Value::String(filled)))
+}
+
+fn check_steps(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
+    let sessions: BTreeSet<&str> =
+        scenario.session.iter().map(|s| s.id.as_str()).chain(std::iter::once("a")).collect();
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    let mut said = |at: String, message: String, help: Option<String>| {
+        let diagnostic = Diagnostic::new(document.span(&at), message);
+        wrong.push(match help {
+            Some(help) => diagnostic.with_help(help),
+            None => diagnostic,
+        });
+    };
+    for (nth, step) in scenario.step.iter().enumerate() {
+        let at = |key: &str| format!("/step/{nth}/{key}");
+        if let Some(moment) = &step.at
+            && !seen.contains(moment.step.as_str())
+        {
+            let help = word_help(&moment.step, seen.iter().copied());
+            said(at("at"), format!("`at` names `{}`, which is no earlier step", moment.step), Some(help));
+        }
+        if !sessions.contains(step.session.as_str()) {
+            let help = word_help(&step.session, sessions.iter().copied());
+            said(at("session"), format!("unknown session `{}`", step.session), Some(help));
+        }
+        if step.sql.as_ref().is_some_and(|sql| !sql.contains("{marker}")) {
+            said(
+                at("sql"),
+                "the SQL must hold `{marker}`".into(),
+                Some("the server finds the call by it".into()),
+            );
+        }
+        if step.parallel == 0 || step.parallel > 10_000 {
+            said(at("parallel"), "`parallel` must be from 1 to 10000".into(), None);
+        }
+        if step.op == Op::World && step.set == crate::scenario::WorldSet::default() {
+            said(at("op"), "a `world` step needs `set`".into(), None);
+        }
+        if !seen.insert(&step.id) {
+            said(at("id"), format!("two steps are named `{}`", step.id), None);
+        }
+    }
+    check_faults(document, scenario, wrong);
+}
+
+fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
+    for (nth, fault) in scenario.world.issuer.fault.iter().enumerate() {
+        let kinds = [
+            fault.status.is_some(),
+            fault.patch.is_some(),
+            fault.redirect.is_some(),
+            fault.echo.is_some(),
+            fault.refused,
+            fault.reset,
+        ];
+        if kinds.iter().filter(|k| **k).count() != 1 {
+            wrong.push(
+                Diagnostic::new(
+                    document.span(&format!("/world/issuer/fault/{nth}")),
+                    "a fault does one thing",
+                )
+                .with_help("exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`"),
+            );
+        }
+    }
+    for (nth, session) in scenario.session.iter().enumerate() {
+        for (key, value) in
+            [("client_secret", &session.oauth.client_secret), ("client_id", &session.oauth.client_id)]
+        {
+            if value.as_ref().is_some_and(|v| !v.contains("{canary}")) {
+                let span = document.span(&format!("/session/{nth}/oauth/{key}"));
+                wrong.push(
+                    Diagnostic::new(span, format!("`{key}` must hold `{{canary}}`"))
+                        .with_help("a fixed value could not be told from the same text elsewhere"),
+                );
+            }
+        }
+        for part in session.oauth.keep.iter().flat_map(|k| k.split('+')) {
+            const FIELDS: [&str; 3] = ["issuer", "client_id", "client_secret"];
+            if !FIELDS.contains(&part) {
+                let span = document.span(&format!("/session/{nth}/oauth/keep"));
+                wrong.push(
+                    Diagnostic::new(span, format!("unknown field `{part}` in `keep`"))
+                        .with_help(word_help(part, FIELDS)),
+                );
+            }
+        }
+    }
+}
+
+fn resolve_checks(
+    id: &str,
+    document: &Document,
+    scenario: &Scenario,
+    values: &[(String, Value)],
+    words: &Vocabulary,
+    wrong: &mut Vec<Diagnostic>,
+) -> Vec<ResolvedCheck> {
+    let steps: BTreeSet<&str> = scenario.step.iter().map(|s| s.id.as_str()).collect();
+    let mut seen = BTreeSet::new();
+    let mut checks = Vec::new();
+    for (nth, check) in scenario.check.iter().enumerate() {
+        if !seen.insert(&check.id) {
+            let span = document.span(&format!("/check/{nth}/id"));
+            wrong.push(Diagnostic::new(span, format!("two checks are named `{}`", check.id)));
+        }
+        let Some(resolved) = resolve_check(id, document, nth, check, values, words, wrong) else { continue };
+        for (clause, place) in resolved.requires.iter().chain(&resolved.expect).zip(&resolved.places) {
+            for step in clause.steps().into_iter().filter(|s| !steps.contains(s)) {
+                wrong.push(
+                    Diagnostic::new(place.clone(), format!("unknown step `{step}`"))
+                        .with_help(word_help(step, steps.iter().copied())),
+                );
+            }
+        }
+        checks.push(resolved);
+    }
+    checks
+}
+
+fn resolve_check(
+    scenario: &str,
+    document: &Document,
+    nth: usize,
+    check: &Check,
+    values: &[(String, Value)],
+    words: &Vocabulary,
+    wrong: &mut Vec<Diagnostic>,
+) -> Option<ResolvedCheck> {
+    let mut places = Vec::new();
+    let mut resolve = |list: &[RawClause], name: &str| {
+        let mut clauses = Vec::new();
+        for (clause_nth, raw) in list.iter().enumerate() {
+            let at = format!("/check/{nth}/{name}/{clause_nth}");
+            places.push(document.span(&at));
+            match raw.resolve(words, |below| document.span(&format!("{at}{below}"))) {
+                Ok(clause) => clauses.push(clause),
+                Err(diagnostics) => wrong.extend(diagnostics),
+            }
+        }
+        clauses
+    };
+    let requires = resolve(&check.requires, "requires");
+    let expect = resolve(&check.expect, "expect");
+    if check.expect.is_empty() {
+        let span = document.span(&format!("/check/{nth}"));
+        wrong.push(Diagnostic::new(span, format!("check `{}` expects nothing", check.id)));
+    }
+    let level = level_for(document, nth, check, values, wrong);
+    let whole = requires.len() + expect.len() == places.len();
+    whole.then(|| ResolvedCheck {
+        id: format!("{scenario}#{}", check.id),
+        level,
+        claim: check.claim.clone(),
+        covers: check.covers.clone(),
+        requires,
+        expect,
+        places,
+        file: document.file.clone(),
+    })
+}
+
+fn level_for(
+    document: &Document,
+    nth: usize,
+    check: &Check,
+    values: &[(String, Value)],
+    wrong: &mut Vec<Diagnostic>,
+) -> Level {
+    let mut level = check.level;
+    for (rule_nth, rule) in check.level_if.iter().enumerate() {
+        let at = format!("/check/{nth}/level_if/{rule_nth}");
+        let other = rule.get("level").and_then(|l| serde_json::from_value::<Level>(l.clone()).ok());
+        let Some(other) = other else {
+            wrong.push(Diagnostic::new(document.span(&at), "`level_if` needs `level`: MUST, SHOULD or MAY"));
+            continue;
+        };
+        let conditions: BTreeMap<&String, &Value> = rule.iter().filter(|(k, _)| *k != "level").collect();
+        for name in conditions.keys() {
+            if !values.iter().any(|(known, _)| known == *name) {
+                let span = document.span(&format!("{at}/{name}"));
+                wrong.push(
+                    Diagnostic::new(span, format!("`{name}` is not in the matrix"))
+                        .with_help(word_help(name, values.iter().map(|(n, _)| n.as_str()))),
+                );
+            }
+        }
+        if matches(values, conditions.iter().map(|(k, v)| (k.as_str(), *v))) {
+            level = other;
+        }
+    }
+    level
+}
+
+/// All of these values of the matrix are so.
+pub fn matches<'a>(
+    values: &[(String, Value)],
+    mut wanted: impl Iterator<Item = (&'a str, &'a Value)>,
+) -> bool {
+    wanted.all(|(name, value)| values.iter().any(|(n, v)| n == name && v == value))
+}
+
+/// The values as one object.
+pub fn as_object(values: &[(String, Value)]) -> Map<String, Value> {
+    values.iter().cloned().collect()
+}

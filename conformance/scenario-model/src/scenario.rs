@@ -1,0 +1,592 @@
+//! A scenario: one situation, its steps, its checks. The form of the file.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::clause::RawClause;
+use crate::moment::{Lifetime, Moment, Seconds};
+
+/// One scenario file. Strings may hold `{name}` for a value of the matrix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What is certified, as a sentence.
+    pub title: String,
+    /// The requirement set in which it first stood.
+    pub since: Option<String>,
+    /// Profiles that hold it.
+    pub profiles: Vec<Profile>,
+    /// What a subject must have declared for this to apply.
+    #[serde(default)]
+    pub needs: Vec<Need>,
+    /// More needs for some values of the matrix.
+    #[serde(default)]
+    pub needs_if: Vec<NeedsIf>,
+    /// How it spends its time.
+    pub lane: Lane,
+    /// Surfaces on which `query` steps run, one permutation for each that the subject has.
+    #[serde(default = "query_only")]
+    pub surfaces: Vec<Surface>,
+    /// Names and values; each combination is a permutation.
+    #[serde(default)]
+    pub matrix: BTreeMap<String, Vec<Value>>,
+    /// Issuer and server.
+    #[serde(default)]
+    pub world: World,
+    /// Client sessions beside or instead of the plain session `a`.
+    #[serde(default)]
+    pub session: Vec<Session>,
+    /// What is done, in order.
+    #[serde(default)]
+    pub step: Vec<Step>,
+    /// What is judged.
+    pub check: Vec<Check>,
+}
+
+fn query_only() -> Vec<Surface> {
+    vec![Surface::Query]
+}
+
+/// A named selection of scenarios.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// None, token, basic, partial and conflicting settings.
+    Core,
+    /// OAuth 2.0 client credentials.
+    OauthCc,
+    /// Hangs, failures, recovery.
+    Resilience,
+    /// Many queries, users and sessions at once.
+    Concurrency,
+    /// Which user a query is for.
+    Attribution,
+    /// Secrets and where they go.
+    Hygiene,
+    /// Grafana plugins.
+    Plugin,
+}
+
+/// What a subject must have for a scenario to apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Need {
+    /// It finds the token endpoint by discovery.
+    Discovery,
+    /// It takes the token endpoint as an option, or finds it by discovery.
+    Oauth,
+    /// It takes a scope.
+    Scope,
+    /// It takes an audience.
+    Audience,
+    /// It takes username and password.
+    Basic,
+    /// It takes a static token.
+    Token,
+    /// It can query without credentials.
+    Anonymous,
+    /// It can be told for which user a query is.
+    Users,
+    /// Attribution can be switched off.
+    AttributionSwitch,
+    /// It connects without TLS.
+    Plaintext,
+}
+
+/// More needs for some values of the matrix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NeedsIf {
+    /// Values of the matrix, all of which must be so.
+    pub when: BTreeMap<String, Value>,
+    /// What is then needed.
+    pub needs: Vec<Need>,
+}
+
+/// How a scenario spends its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lane {
+    /// It only waits, for long: as many at once as there are.
+    Hang,
+    /// Its steps stand at moments in time: a bounded number at once.
+    Clock,
+    /// It works: a few at once.
+    Instant,
+}
+
+/// A face of the subject on which a query can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Surface {
+    /// A query with rows.
+    Query,
+    /// A health check ("Save & test").
+    Health,
+    /// A metadata call.
+    Tables,
+}
+
+/// The servers of one permutation.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct World {
+    /// The issuer `main`. A session may choose the issuer `healthy`, which has no faults.
+    pub issuer: Issuer,
+    /// The Flight SQL server.
+    pub server: Server,
+}
+
+/// An issuer.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Issuer {
+    /// `https` unless said otherwise.
+    pub scheme: Scheme,
+    /// Path of the issuer: `/tenant/v2.0`.
+    pub path: String,
+    /// The published issuer ends in a slash.
+    pub trailing_slash: bool,
+    /// A listener for each endpoint, on ports of their own; always so with `stall`.
+    pub own_ports: bool,
+    /// How a client may authenticate.
+    pub client_auth: ClientAuth,
+    /// Form of the access tokens.
+    pub token: TokenForm,
+    /// Signature algorithm of the access tokens.
+    pub alg: Alg,
+    /// Lifetime of the access tokens; one hour unless said otherwise.
+    pub expires_in: Option<Lifetime>,
+    /// A request without this parameter is refused.
+    pub require: Vec<Required>,
+    /// An endpoint that never gets done.
+    pub stall: Option<Stall>,
+    /// Other ways to misbehave.
+    pub fault: Vec<IssuerFault>,
+}
+
+/// Scheme of an issuer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheme {
+    /// TLS with a leaf of the suite's throw-away CA.
+    #[default]
+    Https,
+    /// Plain HTTP.
+    Http,
+}
+
+/// Client authentication that an issuer takes and publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientAuth {
+    /// `client_secret_basic` and `client_secret_post`.
+    #[default]
+    Any,
+    /// `client_secret_basic` only.
+    Basic,
+    /// `client_secret_post` only.
+    Post,
+}
+
+/// Form of an access token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenForm {
+    /// A JWT by RFC 9068.
+    #[default]
+    Jwt,
+    /// A random string, looked up by introspection.
+    Opaque,
+}
+
+/// Signature algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Alg {
+    /// RSA with SHA-256.
+    #[default]
+    RS256,
+    /// ECDSA on P-256.
+    ES256,
+}
+
+/// A parameter that the token endpoint insists on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Required {
+    /// `audience`.
+    Audience,
+    /// `scope`.
+    Scope,
+}
+
+/// An endpoint that never gets done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stall {
+    /// Which.
+    pub endpoint: Endpoint,
+    /// In which way.
+    pub how: StallHow,
+}
+
+/// An endpoint of an issuer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Endpoint {
+    /// The discovery document.
+    Discovery,
+    /// The token endpoint.
+    Token,
+}
+
+impl Endpoint {
+    /// Its name in events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Discovery => "discovery",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// The way of a stall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StallHow {
+    /// The request is read and never answered.
+    AcceptThenSilence,
+    /// Status and headers come, the body does not.
+    HeadersThenSilence,
+    /// The body comes at one byte a second.
+    OneBytePerSecond,
+    /// The TCP handshake is not answered.
+    SynBlackhole,
+}
+
+/// A way in which an issuer misbehaves: exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerFault {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// So many requests are answered well first.
+    #[serde(default)]
+    pub after: u32,
+    /// So many requests are hit; all unless said.
+    pub times: Option<u32>,
+    /// Answer with this status, `headers` and `body`.
+    pub status: Option<u16>,
+    /// Headers for `status`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Body for `status`.
+    pub body: Option<String>,
+    /// A JSON merge patch (RFC 7396) of the right answer, `null` written as `"<absent>"`.
+    pub patch: Option<BTreeMap<String, Value>>,
+    /// Redirect with this status to another origin, which records what reaches it.
+    pub redirect: Option<u16>,
+    /// Refuse with this status, and repeat the request in the error's description.
+    pub echo: Option<u16>,
+    /// Nothing listens.
+    #[serde(default)]
+    pub refused: bool,
+    /// The connection is reset.
+    #[serde(default)]
+    pub reset: bool,
+}
+
+/// The Flight SQL server. It takes the ways in that the sessions use.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// It also serves callers without credentials.
+    pub anonymous: bool,
+    /// It has no TLS.
+    pub plaintext: bool,
+    /// Callers of a method wait for each other.
+    pub rendezvous: Option<Rendezvous>,
+    /// Ways to misbehave.
+    pub fault: Vec<ServerFault>,
+}
+
+/// Callers of a method wait for each other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rendezvous {
+    /// The gRPC method.
+    pub rpc: FlightMethod,
+    /// How many must be inside at once.
+    pub parties: u32,
+    /// How long they wait.
+    pub wait: Seconds,
+}
+
+/// A gRPC method of Flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FlightMethod {
+    /// `GetFlightInfo`.
+    GetFlightInfo,
+    /// `DoGet`.
+    DoGet,
+    /// `Handshake`.
+    Handshake,
+}
+
+/// A way in which the Flight SQL server misbehaves on statement queries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerFault {
+    /// On which method.
+    pub rpc: FlightMethod,
+    /// The gRPC code.
+    pub code: Code,
+    /// At which moment of the answer.
+    #[serde(default)]
+    pub at: AnswerMoment,
+    /// So many calls are answered well first.
+    #[serde(default)]
+    pub after: u32,
+    /// So many calls are hit; all unless said.
+    pub times: Option<u32>,
+}
+
+/// A gRPC code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Code {
+    /// 16.
+    Unauthenticated,
+    /// 7.
+    PermissionDenied,
+    /// 14.
+    Unavailable,
+    /// 13.
+    Internal,
+}
+
+/// A moment of a streamed answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerMoment {
+    /// Instead of an answer.
+    #[default]
+    BeforeSchema,
+    /// After the schema.
+    AfterSchema,
+    /// After the first batch of rows.
+    MidStream,
+}
+
+/// One configuration of the client under test.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// Its name; `a` is there without being written.
+    pub id: String,
+    /// Which issuer: `main` or `healthy`.
+    #[serde(default)]
+    pub issuer: IssuerName,
+    /// How it authenticates.
+    #[serde(default)]
+    pub auth: Auth,
+    /// Settings of another method that are present too.
+    #[serde(default)]
+    pub also: Vec<Auth>,
+    /// Changes to its OAuth settings.
+    #[serde(default)]
+    pub oauth: OauthSettings,
+    /// The attribution switch, if the subject has one.
+    pub attribution: Option<bool>,
+}
+
+/// Name of an issuer of a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum IssuerName {
+    /// The one under `[world.issuer]`.
+    #[default]
+    Main,
+    /// One without faults.
+    Healthy,
+}
+
+impl IssuerName {
+    /// Its name in events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Healthy => "healthy",
+        }
+    }
+}
+
+/// An authentication method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Auth {
+    /// OAuth 2.0 client credentials.
+    #[default]
+    Oauth,
+    /// A static token.
+    Token,
+    /// Username and password by Handshake.
+    Basic,
+    /// None.
+    None,
+}
+
+/// Changes to a session's OAuth settings.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OauthSettings {
+    /// Keep only these of `issuer`, `client_id`, `client_secret`, joined with `+`.
+    pub keep: Option<String>,
+    /// What becomes of those that are not kept.
+    pub others: Option<Others>,
+    /// The scope to configure.
+    pub scope: Option<String>,
+    /// The audience to configure.
+    pub audience: Option<String>,
+    /// The client secret; `{canary}` stands for the generated one and must be in it.
+    pub client_secret: Option<String>,
+    /// The client id; `{canary}` stands for the generated one and must be in it.
+    pub client_id: Option<String>,
+    /// How the issuer is written in the client's settings.
+    pub issuer_form: IssuerForm,
+    /// The secret that the client has is not the registered one.
+    pub wrong_secret: bool,
+}
+
+/// What becomes of a setting that is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Others {
+    /// Not there.
+    Absent,
+    /// An empty string.
+    Empty,
+    /// White space.
+    Blank,
+}
+
+/// How the issuer is written in the client's settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum IssuerForm {
+    /// As published.
+    #[default]
+    AsPublished,
+    /// With a slash at the end.
+    WithSlash,
+    /// Without a slash at the end.
+    WithoutSlash,
+}
+
+/// One thing that is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Its name.
+    pub id: String,
+    /// What is done.
+    pub op: Op,
+    /// By which session.
+    #[serde(default = "session_a")]
+    pub session: String,
+    /// When; after the step before it has ended unless said.
+    pub at: Option<Moment>,
+    /// The SQL, with `{marker}` in it.
+    pub sql: Option<String>,
+    /// For which user; `{n}` is the number of the call.
+    pub user: Option<String>,
+    /// How many at once.
+    #[serde(default = "one")]
+    pub parallel: u32,
+    /// For `world`: what to change.
+    #[serde(default)]
+    pub set: WorldSet,
+}
+
+fn session_a() -> String {
+    "a".to_owned()
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Op {
+    /// A query on the permutation's surface.
+    Query,
+    /// A health check.
+    Health,
+    /// A metadata call.
+    Tables,
+    /// Changes the world.
+    World,
+}
+
+/// Changes of a world.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorldSet {
+    /// `off`: the stalled endpoint answers new requests.
+    pub stall: Option<Off>,
+    /// `off`: the issuer's faults end.
+    pub fault: Option<Off>,
+    /// New faults for the issuer `main` instead of the old ones.
+    pub issuer_fault: Option<Vec<IssuerFault>>,
+    /// The issuer signs with a new key.
+    pub rotate_keys: bool,
+    /// The server refuses every token that it has seen.
+    pub refuse_tokens: bool,
+}
+
+/// The word `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Off {
+    /// Off.
+    Off,
+}
+
+/// One rule that a recording is judged by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// Its name.
+    pub id: String,
+    /// Keyword of RFC 2119.
+    pub level: Level,
+    /// Other levels for some values of the matrix: the values and `level`.
+    #[serde(default)]
+    pub level_if: Vec<BTreeMap<String, Value>>,
+    /// The rule, as a sentence.
+    pub claim: String,
+    /// Requirements that it tests.
+    pub covers: Vec<String>,
+    /// Evidence that the subject got far enough; without it the check is not testable.
+    #[serde(default)]
+    pub requires: Vec<RawClause>,
+    /// What must hold.
+    pub expect: Vec<RawClause>,
+}
+
+/// Keyword of RFC 2119.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Level {
+    /// Not met: fail.
+    Must,
+    /// Not met: warn.
+    Should,
+    /// Not met: reported.
+    May,
+}
