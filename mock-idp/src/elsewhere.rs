@@ -1,0 +1,61 @@
+//! An origin that nobody configured: where a redirect leads, to see what a client takes there.
+
+use std::net::SocketAddr;
+
+use axum::extract::Request;
+use axum::{Router, routing::any};
+use http::{StatusCode, header};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::{Scheme, StartError};
+use crate::fault::{Endpoint, Gate};
+use crate::listener::Listener;
+use crate::record::{Record, Recorder};
+use crate::secret::Secret;
+use crate::service;
+
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// A server that records every request and answers each with something like a token.
+pub struct OtherOrigin {
+    url: String,
+    _tasks: JoinSet<()>,
+    _gate: watch::Sender<Gate>,
+}
+
+impl OtherOrigin {
+    /// Starts it on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// If no port can be listened on.
+    pub async fn start(scheme: Scheme, name: String, recorder: Recorder) -> Result<Self, StartError> {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut listener = Listener::bind(address, &name, Endpoint::Any, scheme.clone(), None)?;
+        let url = format!("{}://127.0.0.1:{}", scheme.as_str(), listener.port());
+        listener.router = Router::new().fallback_service(any(async move |request: Request| {
+            let (parts, body) = request.into_parts();
+            let body = axum::body::to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
+            let authorization = parts.headers.get(header::AUTHORIZATION);
+            recorder(Record::Elsewhere {
+                issuer: name.clone(),
+                method: parts.method.to_string(),
+                path: parts.uri.to_string(),
+                authorization: authorization.map(|a| Secret::new(String::from_utf8_lossy(a.as_bytes()))),
+                body: Secret::new(String::from_utf8_lossy(&body)),
+            });
+            let token = json!({ "access_token": "a-token-of-elsewhere", "token_type": "Bearer", "expires_in": 3600 });
+            service::json(StatusCode::OK, &token)
+        }));
+        let (gate, gated) = watch::channel(Gate::Open);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(listener.serve(gated));
+        Ok(Self { url, _tasks: tasks, _gate: gate })
+    }
+
+    /// Its base URL.
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+}
