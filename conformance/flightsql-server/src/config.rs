@@ -1,0 +1,72 @@
+//! What a server is like.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jsonwebtoken::Algorithm;
+
+use crate::engine::Engine;
+use crate::fault::Fault;
+use crate::record::Recorder;
+use crate::rendezvous::Rendezvous;
+use crate::secret::Secret;
+
+/// One server.
+#[derive(Clone)]
+pub struct Config {
+    /// One label a listener, each on a free port of 127.0.0.1: who comes there needs no other name.
+    pub listeners: Vec<String>,
+    /// TLS with ALPN `h2` in it, or plaintext.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// SQL engine and tables, shared by the servers of a process.
+    pub engine: Engine,
+    /// How callers authenticate.
+    pub ways_in: WaysIn,
+    /// Ways to misbehave from the start.
+    pub faults: Vec<Fault>,
+    /// Callers that wait for each other.
+    pub rendezvous: Option<Rendezvous>,
+    /// Told of everything, at the moment when it happens.
+    pub recorder: Recorder,
+}
+
+/// How callers authenticate.
+#[derive(Debug, Clone, Default)]
+pub struct WaysIn {
+    /// Callers without any credentials are served.
+    pub anonymous: bool,
+    /// Username and password, by Handshake.
+    pub basic: Option<(String, Secret)>,
+    /// A fixed bearer token.
+    pub static_token: Option<Secret>,
+    /// Tokens of these issuers. An issuer may be there several times, for several audiences.
+    pub oauth: Vec<TrustedIssuer>,
+}
+
+/// An issuer whose tokens are taken.
+#[derive(Debug, Clone)]
+pub struct TrustedIssuer {
+    /// `iss` of its tokens.
+    pub issuer: String,
+    /// Where its discovery document is; may be on another host than the issuer.
+    pub discovery_url: String,
+    /// `aud` that its tokens must have.
+    pub audience: String,
+    /// Signature algorithms that are taken.
+    pub algorithms: Vec<Algorithm>,
+    /// How far clocks may differ.
+    pub leeway: Duration,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another port, or 0 for a free one")]
+    Listen {
+        /// Host and port.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,69 @@
+//! What a call asks for: command and SQL, read from descriptor, ticket or action.
+
+use arrow_flight::sql::{Any, Command};
+use arrow_flight::{Action, FlightDescriptor, Ticket};
+use prost::Message as _;
+
+/// Command and SQL of a call, as far as it has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) command: Option<String>,
+    pub(crate) sql: Option<String>,
+}
+
+impl Asked {
+    pub(crate) fn by_descriptor(descriptor: &FlightDescriptor) -> Self {
+        Self::by_bytes(&descriptor.cmd)
+    }
+
+    pub(crate) fn by_ticket(ticket: &Ticket) -> Self {
+        Self::by_bytes(&ticket.ticket)
+    }
+
+    pub(crate) fn by_action(action: &Action) -> Self {
+        let asked = Self::by_bytes(&action.body);
+        Self { command: Some(action.r#type.clone()), sql: asked.sql }
+    }
+
+    fn by_bytes(bytes: &[u8]) -> Self {
+        let Ok(any) = Any::decode(bytes) else { return Self::default() };
+        let name = any.type_url.rsplit(['/', '.']).next().unwrap_or_default();
+        let name = ["CommandPrepared", "Command", "Ticket", "Action"]
+            .iter()
+            .find_map(|prefix| name.strip_prefix(prefix).map(|rest| if *prefix == "CommandPrepared" { format!("Prepared{rest}") } else { rest.to_owned() }))
+            .unwrap_or_else(|| name.to_owned());
+        Self { command: (!name.is_empty()).then_some(name), sql: sql_of(any) }
+    }
+}
+
+/// The SQL of a statement; handles of this server are the SQL itself.
+fn sql_of(any: Any) -> Option<String> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+    match Command::try_from(any).ok()? {
+        Command::CommandStatementQuery(c) => Some(c.query),
+        Command::CommandStatementUpdate(c) => Some(c.query),
+        Command::ActionCreatePreparedStatementRequest(c) => Some(c.query),
+        Command::CommandPreparedStatementQuery(c) => text(&c.prepared_statement_handle),
+        Command::ActionClosePreparedStatementRequest(c) => text(&c.prepared_statement_handle),
+        Command::TicketStatementQuery(c) => text(&c.statement_handle),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_flight::sql::{CommandPreparedStatementQuery, CommandStatementQuery, ProstMessageExt as _};
+
+    use super::*;
+
+    #[test]
+    fn command_and_sql_are_read_from_the_any() {
+        let command = CommandStatementQuery { query: "SELECT 1".into(), transaction_id: None };
+        let asked = Asked::by_bytes(&command.as_any().encode_to_vec());
+        assert_eq!(asked, Asked { command: Some("StatementQuery".into()), sql: Some("SELECT 1".into()) });
+        let command = CommandPreparedStatementQuery { prepared_statement_handle: "SELECT 2".into() };
+        let asked = Asked::by_bytes(&command.as_any().encode_to_vec());
+        assert_eq!(asked, Asked { command: Some("PreparedStatementQuery".into()), sql: Some("SELECT 2".into()) });
+        assert_eq!(Asked::by_bytes(b"\xff\xff"), Asked::default());
+    }
+}

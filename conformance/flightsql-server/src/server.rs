@@ -1,0 +1,194 @@
+//! A server as a value: started on free ports, changed while it runs, stopped when dropped.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+use crate::config::{Config, StartError};
+use crate::connection::{Connection, Peer, Wire};
+use crate::fault::{Fault, Faults};
+use crate::gate::{Gate, Shared};
+use crate::record::{Record, Recorder};
+use crate::rendezvous::Meeting;
+use crate::service::Sql;
+use crate::ways_in::Door;
+
+/// A stalled TLS handshake is given up after this long.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+/// Tokens with many groups make long headers.
+const HEADER_LIMIT: u32 = 256 * 1024;
+
+/// A running server. Dropping it closes its ports and ends its connections, streams in flight included.
+pub struct FlightSqlServer {
+    ports: BTreeMap<String, u16>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl FlightSqlServer {
+    /// Starts a server on free ports of 127.0.0.1.
+    ///
+    /// # Errors
+    /// A port that cannot be listened on.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_at(config, SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// Starts a server whose first listener has this address; the others get free ports.
+    ///
+    /// # Errors
+    /// A port that cannot be listened on.
+    pub async fn start_at(config: Config, address: SocketAddr) -> Result<Self, StartError> {
+        let faults = Faults::default();
+        faults.replace(config.faults);
+        let shared = Arc::new(Shared {
+            door: Door::new(config.ways_in, &http_client()),
+            faults,
+            meeting: config.rendezvous.map(Meeting::new),
+            recorder: config.recorder.clone(),
+            next: AtomicU64::new(1),
+        });
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let mut ports = BTreeMap::new();
+        let (connections, incoming) = mpsc::channel(64);
+        for (nth, label) in config.listeners.into_iter().enumerate() {
+            let at = if nth == 0 { address } else { SocketAddr::new(address.ip(), 0) };
+            let failed = |source| StartError::Listen { address: at.to_string(), source };
+            let listener = TcpListener::bind(at).await.map_err(failed)?;
+            ports.insert(label.clone(), listener.local_addr().map_err(failed)?.port());
+            let accepting = Accepting {
+                label,
+                tls: config.tls.clone(),
+                recorder: config.recorder.clone(),
+                connections: connections.clone(),
+                stop: stop.clone(),
+            };
+            tasks.spawn(accepting.accept(listener));
+        }
+        let gate = Gate { shared: shared.clone(), sql: Arc::new(Sql::new(config.engine)) };
+        let service = FlightServiceServer::new(gate)
+            .max_decoding_message_size(64 * 1024 * 1024)
+            .max_encoding_message_size(64 * 1024 * 1024);
+        let serving = Server::builder()
+            .http2_max_header_list_size(HEADER_LIMIT)
+            .add_service(service)
+            .serve_with_incoming(ReceiverStream::new(incoming));
+        tasks.spawn(async move {
+            let _ = serving.await;
+        });
+        Ok(Self { ports, shared, stop, tasks })
+    }
+
+    /// The port of a listener.
+    pub fn port(&self, label: &str) -> Option<u16> {
+        self.ports.get(label).copied()
+    }
+
+    /// Replaces all faults.
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        self.shared.faults.replace(faults);
+    }
+
+    /// Every bearer token seen until now answers UNAUTHENTICATED from now on.
+    pub fn refuse_tokens_issued_so_far(&self) {
+        self.shared.door.refuse_seen();
+    }
+
+    /// Stops and waits until every port is closed.
+    pub async fn shutdown(mut self) {
+        self.stop.cancel();
+        self.tasks.shutdown().await;
+    }
+}
+
+impl Drop for FlightSqlServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+struct Accepting {
+    label: String,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    recorder: Recorder,
+    connections: mpsc::Sender<std::io::Result<Connection>>,
+    stop: CancellationToken,
+}
+
+impl Accepting {
+    async fn accept(self, listener: TcpListener) {
+        let accepting = Arc::new(self);
+        let mut handshakes = JoinSet::new();
+        loop {
+            match listener.accept().await {
+                Ok((stream, address)) => {
+                    let peer = Peer { listener: accepting.label.clone(), port: address.port() };
+                    (accepting.recorder)(Record::Contact { listener: peer.listener.clone(), peer_port: peer.port });
+                    handshakes.spawn(accepting.clone().greet(stream, peer));
+                }
+                // Out of file descriptors: others will end.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+            while handshakes.try_join_next().is_some() {}
+        }
+    }
+
+    async fn greet(self: Arc<Self>, stream: TcpStream, peer: Peer) {
+        let _ = stream.set_nodelay(true);
+        let wire = match &self.tls {
+            None => Wire::Plain(stream),
+            Some(config) => {
+                let acceptor = tokio_rustls::TlsAcceptor::from(config.clone());
+                let failure = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => Ok(Wire::Tls(Box::new(stream))),
+                    Ok(Err(error)) => Err(error.to_string()),
+                    Err(_) => Err("the TLS handshake was not finished".to_owned()),
+                };
+                match failure {
+                    Ok(wire) => wire,
+                    Err(reason) => {
+                        let (listener, peer_port) = (peer.listener, peer.port);
+                        (self.recorder)(Record::TlsFailed { listener, peer_port, reason });
+                        return;
+                    }
+                }
+            }
+        };
+        let connection = Connection::new(wire, peer, self.stop.clone().cancelled_owned());
+        let _ = self.connections.send(Ok(connection)).await;
+    }
+}
+
+/// For the issuers' documents. Certificates come from `SSL_CERT_FILE`, as with other programs.
+fn http_client() -> reqwest::Client {
+    let mut roots = rustls::RootCertStore::empty();
+    if let Some(pem) = std::env::var_os("SSL_CERT_FILE").and_then(|path| std::fs::read(path).ok()) {
+        use rustls::pki_types::pem::PemObject as _;
+        let certificates = rustls::pki_types::CertificateDer::pem_slice_iter(&pem).flatten();
+        roots.add_parsable_certificates(certificates);
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .expect("the settings are right")
+}
