@@ -15,7 +15,12 @@ use crate::record::IssuedToken;
 use crate::secret::Secret;
 
 /// Issues a token and remembers it.
-pub(crate) fn issue(state: &State, client_id: &str, audience: Option<&str>, scope: Option<&str>) -> IssuedToken {
+pub(crate) fn issue(
+    state: &State,
+    client_id: &str,
+    audience: Option<&str>,
+    scope: Option<&str>,
+) -> IssuedToken {
     let lifetime = state.config.token.lifetime;
     let now = now();
     // Rounded up: no client that trusts `expires_in` sees its token end too early.

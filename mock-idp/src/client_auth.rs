@@ -43,7 +43,10 @@ pub(crate) fn authenticate<'p>(
     let refused = |error, description| Err(Refused { error, description });
     let presented = match (basic, post, config.client_auth) {
         (Some(_), Some(_), _) => {
-            return refused("invalid_request", "more than one method of client authentication in one request");
+            return refused(
+                "invalid_request",
+                "more than one method of client authentication in one request",
+            );
         }
         (Some(basic), None, ClientAuth::Any | ClientAuth::BasicOnly) => basic,
         (None, Some(post), ClientAuth::Any | ClientAuth::PostOnly) => post,

@@ -45,7 +45,8 @@ impl OtherOrigin {
                 authorization: authorization.map(|a| Secret::new(String::from_utf8_lossy(a.as_bytes()))),
                 body: Secret::new(String::from_utf8_lossy(&body)),
             });
-            let token = json!({ "access_token": "a-token-of-elsewhere", "token_type": "Bearer", "expires_in": 3600 });
+            let token =
+                json!({ "access_token": "a-token-of-elsewhere", "token_type": "Bearer", "expires_in": 3600 });
             service::json(StatusCode::OK, &token)
         }));
         let (gate, gated) = watch::channel(Gate::Open);

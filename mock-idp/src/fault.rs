@@ -119,7 +119,9 @@ impl Faults {
     pub(crate) fn hit(&self, endpoint: Endpoint) -> Option<FaultKind> {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = None;
-        for (fault, met) in faults.iter_mut().filter(|(f, _)| f.endpoint == endpoint || f.endpoint == Endpoint::Any) {
+        for (fault, met) in
+            faults.iter_mut().filter(|(f, _)| f.endpoint == endpoint || f.endpoint == Endpoint::Any)
+        {
             let nth = *met;
             *met += 1;
             let within = nth >= fault.after && fault.times.is_none_or(|times| nth < fault.after + times);
@@ -133,7 +135,8 @@ impl Faults {
     /// What a listener for this endpoint does; a listener for all does what any fault of a connection asks.
     pub(crate) fn gate(&self, listener: Endpoint) -> Gate {
         let faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let about = |f: &Fault| listener == Endpoint::Any || f.endpoint == Endpoint::Any || f.endpoint == listener;
+        let about =
+            |f: &Fault| listener == Endpoint::Any || f.endpoint == Endpoint::Any || f.endpoint == listener;
         faults.iter().filter(|(f, _)| about(f)).find_map(|(f, _)| gate_of(&f.kind)).unwrap_or(Gate::Open)
     }
 }
@@ -159,7 +162,12 @@ mod tests {
     #[test]
     fn a_fault_hits_after_and_for_so_many_requests() {
         let faults = Faults::default();
-        let fault = |after, times| Fault { endpoint: Endpoint::Token, kind: FaultKind::Echo { status: 400 }, after, times };
+        let fault = |after, times| Fault {
+            endpoint: Endpoint::Token,
+            kind: FaultKind::Echo { status: 400 },
+            after,
+            times,
+        };
         faults.replace(vec![fault(1, Some(2))]);
         let hits: Vec<bool> = (0..5).map(|_| faults.hit(Endpoint::Token).is_some()).collect();
         assert_eq!(hits, [false, true, true, false, false]);
@@ -169,7 +177,12 @@ mod tests {
     #[test]
     fn a_fault_of_the_connection_closes_only_its_own_gate() {
         let faults = Faults::default();
-        faults.replace(vec![Fault { endpoint: Endpoint::Token, kind: FaultKind::Refused, after: 0, times: None }]);
+        faults.replace(vec![Fault {
+            endpoint: Endpoint::Token,
+            kind: FaultKind::Refused,
+            after: 0,
+            times: None,
+        }]);
         assert_eq!(faults.gate(Endpoint::Token), Gate::Refused);
         assert_eq!(faults.gate(Endpoint::Discovery), Gate::Open);
         assert_eq!(faults.gate(Endpoint::Any), Gate::Refused);

@@ -48,7 +48,8 @@ impl MockIdp {
     /// # Errors
     /// A port that cannot be listened on, or a path that is none.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let path_is_fine = config.path.is_empty() || (config.path.starts_with('/') && !config.path.ends_with('/'));
+        let path_is_fine =
+            config.path.is_empty() || (config.path.starts_with('/') && !config.path.ends_with('/'));
         if !path_is_fine {
             return Err(StartError::Path { path: config.path.clone() });
         }
@@ -61,7 +62,13 @@ impl MockIdp {
         for (nth, endpoint) in endpoints.iter().enumerate() {
             let address = SocketAddr::new(ip, if nth == 0 { config.port } else { 0 });
             let recorder = Some(config.recorder.clone());
-            listeners.push(Listener::bind(address, &config.name, *endpoint, config.scheme.clone(), recorder)?);
+            listeners.push(Listener::bind(
+                address,
+                &config.name,
+                *endpoint,
+                config.scheme.clone(),
+                recorder,
+            )?);
         }
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut back = Listener::bind(loopback, &config.name, Endpoint::Any, Scheme::Http, None)?;

@@ -58,7 +58,9 @@ pub(crate) struct Key {
 impl Key {
     fn generate(alg: Alg, nth: usize) -> Self {
         let pair = match alg {
-            Alg::Rs256 => Pair::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).expect("the system has randomness")),
+            Alg::Rs256 => {
+                Pair::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).expect("the system has randomness"))
+            }
             Alg::Es256 => Pair::Ec(
                 EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("the system has randomness"),
             ),

@@ -34,7 +34,9 @@ mod token;
 pub mod file;
 pub mod tls;
 
-pub use config::{Alg, Client, ClientAuth, Clients, Config, Listeners, Scheme, StartError, TokenConfig, TokenFormat};
+pub use config::{
+    Alg, Client, ClientAuth, Clients, Config, Listeners, Scheme, StartError, TokenConfig, TokenFormat,
+};
 pub use elsewhere::OtherOrigin;
 pub use fault::{Endpoint, Fault, FaultKind, Stall};
 pub use issuer::MockIdp;

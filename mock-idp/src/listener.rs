@@ -56,7 +56,15 @@ impl Listener {
         let address = local.as_socket().expect("an IP socket has an IP address");
         // Found out now, not by the first client, whether another process listens here.
         socket.listen(1024).map_err(failed)?;
-        Ok(Self { issuer: issuer.to_owned(), endpoint, scheme, router: Router::new(), recorder, socket, address })
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            endpoint,
+            scheme,
+            router: Router::new(),
+            recorder,
+            socket,
+            address,
+        })
     }
 
     pub(crate) fn port(&self) -> u16 {

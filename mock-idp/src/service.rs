@@ -38,8 +38,14 @@ pub(crate) fn front(state: &Arc<State>) -> Router {
         })
     };
     Router::new()
-        .route(&format!("{path}{OPENID_CONFIGURATION}"), with(|s, p, r| Box::pin(document(s, p, r, Endpoint::Discovery))))
-        .route(&format!("{OAUTH_METADATA}{path}"), with(|s, p, r| Box::pin(document(s, p, r, Endpoint::Discovery))))
+        .route(
+            &format!("{path}{OPENID_CONFIGURATION}"),
+            with(|s, p, r| Box::pin(document(s, p, r, Endpoint::Discovery))),
+        )
+        .route(
+            &format!("{OAUTH_METADATA}{path}"),
+            with(|s, p, r| Box::pin(document(s, p, r, Endpoint::Discovery))),
+        )
         .route(&format!("{path}{JWKS}"), with(|s, p, r| Box::pin(document(s, p, r, Endpoint::Jwks))))
         .route(&format!("{path}{TOKEN}"), with(|s, p, r| Box::pin(token::answer(s, p, r))))
         .route(&format!("{path}{INTROSPECT}"), with(|s, _, r| Box::pin(token::introspect(s, r))))
@@ -50,7 +56,10 @@ pub(crate) fn front(state: &Arc<State>) -> Router {
 pub(crate) fn back(state: &Arc<State>) -> Router {
     let (documents, keys, tokens) = (state.clone(), state.clone(), state.clone());
     Router::new()
-        .route(OPENID_CONFIGURATION, any(async move || json(StatusCode::OK, &discovery::back_channel(&documents))))
+        .route(
+            OPENID_CONFIGURATION,
+            any(async move || json(StatusCode::OK, &discovery::back_channel(&documents))),
+        )
         .route(JWKS, any(async move || json(StatusCode::OK, &discovery::key_set(&keys))))
         .route(INTROSPECT, any(async move |request: Request| token::introspect(tokens, request).await))
 }
@@ -60,11 +69,14 @@ type Answer = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
 /// Answers with a document, or with nothing at an address that is no endpoint.
 async fn document(state: Arc<State>, peer: Peer, request: Request, endpoint: Endpoint) -> Response {
     let method = request.method().to_string();
-    let path = request.uri().path_and_query().map_or_else(|| request.uri().path().to_owned(), ToString::to_string);
+    let path =
+        request.uri().path_and_query().map_or_else(|| request.uri().path().to_owned(), ToString::to_string);
     let right = match endpoint {
         Endpoint::Discovery => json(StatusCode::OK, &discovery::document(&state)),
         Endpoint::Jwks => json(StatusCode::OK, &discovery::key_set(&state)),
-        Endpoint::Token | Endpoint::Other | Endpoint::Any => text(StatusCode::NOT_FOUND, "no endpoint is here\n"),
+        Endpoint::Token | Endpoint::Other | Endpoint::Any => {
+            text(StatusCode::NOT_FOUND, "no endpoint is here\n")
+        }
     };
     let right = if matches!(request.method().as_str(), "GET" | "HEAD") || endpoint == Endpoint::Other {
         right
@@ -106,7 +118,9 @@ pub(crate) async fn distorted(
             return stalled_body(right, how).await;
         }
         Some(FaultKind::Respond { status, headers, body }) => respond(status, &headers, body),
-        Some(FaultKind::Redirect { status, location }) => respond(status, &[("location".into(), location)], String::new()),
+        Some(FaultKind::Redirect { status, location }) => {
+            respond(status, &[("location".into(), location)], String::new())
+        }
         Some(FaultKind::Patch(patch)) => patched(right, &patch).await,
         Some(FaultKind::Echo { status }) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);

@@ -55,7 +55,11 @@ impl Blackhole {
 /// Local ports of sockets in SYN_SENT towards a port.
 fn attempts(port: u16) -> Vec<u16> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-    tables.iter().filter_map(|t| std::fs::read_to_string(t).ok()).flat_map(|t| attempts_in(&t, port)).collect()
+    tables
+        .iter()
+        .filter_map(|t| std::fs::read_to_string(t).ok())
+        .flat_map(|t| attempts_in(&t, port))
+        .collect()
 }
 
 fn attempts_in(table: &str, port: u16) -> Vec<u16> {

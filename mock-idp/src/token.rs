@@ -89,25 +89,41 @@ fn text_of(headers: &HeaderMap, name: &http::HeaderName) -> Option<String> {
 }
 
 fn shown(name: &str, value: &str) -> String {
-    if SECRET_PARAMS.contains(&name) && !value.is_empty() { "[redacted]".to_owned() } else { value.to_owned() }
+    if SECRET_PARAMS.contains(&name) && !value.is_empty() {
+        "[redacted]".to_owned()
+    } else {
+        value.to_owned()
+    }
 }
 
 fn grant(state: &State, seen: &TokenRequest, params: &[(String, String)]) -> Result<IssuedToken, OauthError> {
     let form = seen.content_type.as_deref().is_some_and(|c| {
-        c.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        c.split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
     });
     if seen.method != "POST" {
-        return Err(OauthError { status: StatusCode::METHOD_NOT_ALLOWED, ..bad("invalid_request", "only POST is answered here") });
+        return Err(OauthError {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            ..bad("invalid_request", "only POST is answered here")
+        });
     }
     if !form {
         return Err(bad("invalid_request", "the body must be application/x-www-form-urlencoded"));
     }
-    let twice = params.iter().enumerate().any(|(nth, (name, _))| params[..nth].iter().any(|(n, _)| n == name));
+    let twice =
+        params.iter().enumerate().any(|(nth, (name, _))| params[..nth].iter().any(|(n, _)| n == name));
     if twice {
         return Err(bad("invalid_request", "a parameter is there twice"));
     }
     let client = authenticate(&state.config, seen.basic.as_ref(), seen.post.as_ref()).map_err(|refused| {
-        let status = if refused.error == "invalid_client" { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
+        let status = if refused.error == "invalid_client" {
+            StatusCode::UNAUTHORIZED
+        } else {
+            StatusCode::BAD_REQUEST
+        };
         OauthError { status, error: refused.error, description: refused.description }
     })?;
     match seen.grant_type.as_deref() {
@@ -145,7 +161,9 @@ fn refusal(error: &OauthError, by_header: bool) -> Response {
     let body = json!({ "error": error.error, "error_description": error.description });
     let mut response = not_stored(json(error.status, &body));
     if error.status == StatusCode::UNAUTHORIZED && by_header {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"token\""));
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"token\""));
     }
     if error.status == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
@@ -168,7 +186,8 @@ fn echo(
     basic: Option<&crate::record::Presented>,
     body: &str,
 ) -> String {
-    let decoded = basic.map(|b| format!(" (client {} secret {})", b.client_id, b.secret.expose())).unwrap_or_default();
+    let decoded =
+        basic.map(|b| format!(" (client {} secret {})", b.client_id, b.secret.expose())).unwrap_or_default();
     format!("{method} {uri} authorization: {}{decoded} body: {body}", authorization.unwrap_or("none"))
 }
 
@@ -177,7 +196,8 @@ pub(crate) async fn introspect(state: Arc<State>, request: Request) -> Response 
     let body = axum::body::to_bytes(request.into_body(), BODY_LIMIT).await.unwrap_or_default();
     let params: Vec<(String, String)> = serde_urlencoded::from_bytes(&body).unwrap_or_default();
     let token = params.iter().find(|(name, _)| name == "token").map(|(_, value)| value.clone());
-    let known = token.and_then(|t| state.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(&t).cloned());
+    let known =
+        token.and_then(|t| state.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(&t).cloned());
     let active = known.filter(|t| !t.revoked && (t.expires as f64) > access_token::now());
     let answer: Value = match active {
         Some(token) => json!({

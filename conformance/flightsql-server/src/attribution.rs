@@ -10,8 +10,11 @@ pub(crate) fn of(metadata: &MetadataMap) -> Vec<(String, Vec<String>)> {
     HEADERS
         .iter()
         .filter_map(|name| {
-            let values: Vec<String> =
-                metadata.get_all(*name).iter().map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()).collect();
+            let values: Vec<String> = metadata
+                .get_all(*name)
+                .iter()
+                .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
+                .collect();
             (!values.is_empty()).then(|| ((*name).to_owned(), values))
         })
         .collect()

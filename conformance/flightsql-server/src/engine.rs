@@ -3,7 +3,9 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
+};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::DataFusionError;
@@ -76,7 +78,8 @@ impl Engine {
     async fn plan(&self, sql: &str) -> Result<LogicalPlan, Status> {
         let plan = self.context.state().create_logical_plan(sql).await.map_err(refused)?;
         // Queries only: no DDL, no DML, no COPY, no SET.
-        let only_queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        let only_queries =
+            SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         only_queries.verify_plan(&plan).map_err(refused)?;
         Ok(plan)
     }
@@ -103,7 +106,8 @@ fn text(rows: &[Vec<&str>], at: usize) -> ArrayRef {
 
 fn times(rows: &[Vec<&str>], at: usize) -> ArrayRef {
     let text = text(rows, at);
-    let wanted = arrow::datatypes::DataType::Timestamp(arrow::datatypes::TimeUnit::Millisecond, Some("UTC".into()));
+    let wanted =
+        arrow::datatypes::DataType::Timestamp(arrow::datatypes::TimeUnit::Millisecond, Some("UTC".into()));
     arrow::compute::cast(&text, &wanted).expect("times in the fixture are RFC 3339")
 }
 
@@ -146,5 +150,6 @@ fn wide() -> RecordBatch {
             (format!("c{column:02}"), array)
         })
         .collect();
-    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).expect("one length")
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
+        .expect("one length")
 }

@@ -58,7 +58,12 @@ impl Gate {
         self.within(Method::named(method), asked.sql.is_some(), teller).await
     }
 
-    async fn within(&self, method: Method, is_statement: bool, mut teller: EndTeller) -> Result<Entered, Status> {
+    async fn within(
+        &self,
+        method: Method,
+        is_statement: bool,
+        mut teller: EndTeller,
+    ) -> Result<Entered, Status> {
         if let Some(meeting) = self.shared.meeting.as_ref().filter(|_| is_statement)
             && let Some(parties) = meeting.join(method).await
         {
@@ -167,19 +172,28 @@ impl FlightService for Gate {
         Ok(response)
     }
 
-    async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+    async fn list_flights(
+        &self,
+        request: Request<Criteria>,
+    ) -> Result<Response<Self::ListFlightsStream>, Status> {
         let entered = self.enter("ListFlights", Asked::default(), &request).await?;
         told(entered, Err(Status::unimplemented("ListFlights is not supported; use Flight SQL")))
     }
 
-    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+    async fn get_flight_info(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<FlightInfo>, Status> {
         let asked = Asked::by_descriptor(request.get_ref());
         let entered = self.enter("GetFlightInfo", asked, &request).await?;
         let answer = self.sql.get_flight_info(request).await;
         told(entered, answer)
     }
 
-    async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+    async fn poll_flight_info(
+        &self,
+        request: Request<FlightDescriptor>,
+    ) -> Result<Response<PollInfo>, Status> {
         let asked = Asked::by_descriptor(request.get_ref());
         let entered = self.enter("PollFlightInfo", asked, &request).await?;
         // Results are ready when they are asked for: the first poll is the last.
@@ -222,14 +236,20 @@ impl FlightService for Gate {
         let asked = Asked::by_action(request.get_ref());
         let entered = self.enter("DoAction", asked, &request).await?;
         // Clients close their session whether or not they opened one.
-        if matches!(request.get_ref().r#type.as_str(), "CloseSession" | "SetSessionOptions" | "GetSessionOptions") {
+        if matches!(
+            request.get_ref().r#type.as_str(),
+            "CloseSession" | "SetSessionOptions" | "GetSessionOptions"
+        ) {
             return told(entered, Ok(Response::new(futures::stream::empty().boxed())));
         }
         let answer = self.sql.do_action(request).await;
         told(entered, answer.map(|response| Response::new(response.into_inner().boxed())))
     }
 
-    async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+    async fn list_actions(
+        &self,
+        request: Request<Empty>,
+    ) -> Result<Response<Self::ListActionsStream>, Status> {
         let entered = self.enter("ListActions", Asked::default(), &request).await?;
         let answer = self.sql.list_actions(request).await;
         told(entered, answer.map(|response| Response::new(response.into_inner().boxed())))

@@ -116,7 +116,10 @@ impl KeySet {
         self.send(self.http.get(url)).await
     }
 
-    async fn send<T: for<'de> Deserialize<'de>>(&self, request: reqwest::RequestBuilder) -> Result<T, KeyError> {
+    async fn send<T: for<'de> Deserialize<'de>>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, KeyError> {
         let unreachable = |e: &dyn std::fmt::Display| KeyError::Unreachable(e.to_string());
         let mut response = request
             .timeout(FETCH_LIMIT)

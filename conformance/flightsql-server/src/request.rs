@@ -30,7 +30,11 @@ impl Asked {
         let name = any.type_url.rsplit(['/', '.']).next().unwrap_or_default();
         let name = ["CommandPrepared", "Command", "Ticket", "Action"]
             .iter()
-            .find_map(|prefix| name.strip_prefix(prefix).map(|rest| if *prefix == "CommandPrepared" { format!("Prepared{rest}") } else { rest.to_owned() }))
+            .find_map(|prefix| {
+                name.strip_prefix(prefix).map(|rest| {
+                    if *prefix == "CommandPrepared" { format!("Prepared{rest}") } else { rest.to_owned() }
+                })
+            })
             .unwrap_or_else(|| name.to_owned());
         Self { command: (!name.is_empty()).then_some(name), sql: sql_of(any) }
     }
@@ -63,7 +67,10 @@ mod tests {
         assert_eq!(asked, Asked { command: Some("StatementQuery".into()), sql: Some("SELECT 1".into()) });
         let command = CommandPreparedStatementQuery { prepared_statement_handle: "SELECT 2".into() };
         let asked = Asked::by_bytes(&command.as_any().encode_to_vec());
-        assert_eq!(asked, Asked { command: Some("PreparedStatementQuery".into()), sql: Some("SELECT 2".into()) });
+        assert_eq!(
+            asked,
+            Asked { command: Some("PreparedStatementQuery".into()), sql: Some("SELECT 2".into()) }
+        );
         assert_eq!(Asked::by_bytes(b"\xff\xff"), Asked::default());
     }
 }

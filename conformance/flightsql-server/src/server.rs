@@ -135,7 +135,10 @@ impl Accepting {
             match listener.accept().await {
                 Ok((stream, address)) => {
                     let peer = Peer { listener: accepting.label.clone(), port: address.port() };
-                    (accepting.recorder)(Record::Contact { listener: peer.listener.clone(), peer_port: peer.port });
+                    (accepting.recorder)(Record::Contact {
+                        listener: peer.listener.clone(),
+                        peer_port: peer.port,
+                    });
                     handshakes.spawn(accepting.clone().greet(stream, peer));
                 }
                 // Out of file descriptors: others will end.

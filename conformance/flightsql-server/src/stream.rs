@@ -75,7 +75,8 @@ impl Stream for Told {
         if self.ended {
             return Poll::Ready(None);
         }
-        let broken = self.break_after.as_ref().filter(|(after, _)| self.handed >= *after).map(|(_, s)| s.clone());
+        let broken =
+            self.break_after.as_ref().filter(|(after, _)| self.handed >= *after).map(|(_, s)| s.clone());
         let next = match broken {
             Some(status) => Poll::Ready(Some(Err(status))),
             None => self.inner.as_mut().poll_next(context),

@@ -48,7 +48,8 @@ pub(crate) fn until(expires: f64) -> Option<i64> {
 /// The subject of a token that one of the issuers issued for us.
 pub(crate) async fn subject(token: &str, issuers: &[KeySet]) -> Result<String, Refusal> {
     let malformed = |why| Refusal::Token(TokenState::Malformed, why);
-    let header = token.split('.').next().and_then(|h| URL_SAFE_NO_PAD.decode(h).ok()).ok_or(malformed("not a JWT"))?;
+    let header =
+        token.split('.').next().and_then(|h| URL_SAFE_NO_PAD.decode(h).ok()).ok_or(malformed("not a JWT"))?;
     let raw: Value = serde_json::from_slice(&header).map_err(|_| malformed("not a JWT"))?;
     // RFC 7515 §4.1.11: no extension is understood here.
     if raw.get("crit").is_some() {

@@ -81,17 +81,23 @@ impl Door {
     /// Judges a Handshake; the token that it gives.
     pub(crate) async fn handshake(&self, metadata: &MetadataMap) -> (Judged, Option<String>) {
         let values = authorization(metadata);
-        let basic = values.first().filter(|(scheme, _)| values.len() == 1 && scheme.eq_ignore_ascii_case("basic"));
+        let basic =
+            values.first().filter(|(scheme, _)| values.len() == 1 && scheme.eq_ignore_ascii_case("basic"));
         let Some((scheme, credential)) = basic else {
             let judged = self.judge(metadata).await;
-            let echoed = judged.principal.is_ok().then(|| values.into_iter().next().map(|(_, c)| c)).flatten();
+            let echoed =
+                judged.principal.is_ok().then(|| values.into_iter().next().map(|(_, c)| c)).flatten();
             return (judged, echoed);
         };
         let user = self.user_of(credential);
         let state = if user.is_some() { TokenState::BasicValid } else { TokenState::BasicInvalid };
         let given = user.is_some().then(|| self.new_session());
         let judged = Judged {
-            presented: vec![Presented { scheme: scheme.clone(), credential: Secret::new(credential.clone()), state }],
+            presented: vec![Presented {
+                scheme: scheme.clone(),
+                credential: Secret::new(credential.clone()),
+                state,
+            }],
             remaining_ms: None,
             principal: user.ok_or_else(|| Status::unauthenticated("wrong username or password")),
         };
@@ -152,7 +158,8 @@ impl Door {
         for issuer in &self.issuers {
             match issuer.introspect(token).await {
                 Ok(Some(active)) => {
-                    let expired = active.expires.and_then(|e| validate::until(e as f64)).is_some_and(|ms| ms < 0);
+                    let expired =
+                        active.expires.and_then(|e| validate::until(e as f64)).is_some_and(|ms| ms < 0);
                     if expired {
                         return (TokenState::Expired, Err(Status::unauthenticated("the token is expired")));
                     }

@@ -1,1 +1,25 @@
-//! Certifies how a Flight SQL client authenticates
+//! Certifies how a Flight SQL client authenticates.
+//!
+//! The command line and everything that does I/O. What is decided is decided in `scenario-model`: this crate reads files,
+//! starts worlds and subjects, records, writes reports, and turns the verdict into an exit code.
+
+pub mod canary;
+pub mod certify;
+pub mod cli;
+pub mod embedded;
+pub mod explain;
+pub mod greet;
+pub mod marker;
+pub mod necessity;
+pub mod operator;
+pub mod output;
+pub mod progress;
+pub mod recorder;
+pub mod rejudge;
+pub mod render;
+pub mod run;
+pub mod select;
+pub mod selftest;
+pub mod smoke;
+pub mod target;
+pub mod text;

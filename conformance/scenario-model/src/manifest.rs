@@ -51,7 +51,7 @@ pub enum Drive {
     Stdio,
 }
 
-/// How a subject learns the suite's throw-away CA; `{ca.pem}` is the path of the file.
+/// How a subject learns the suite's throw-away CA; `{ca.pem}` is the path of the file, `{ca.text}` its text.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Trust {

@@ -1,0 +1,86 @@
+//! Who asks: the user headers of a call.
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde::Deserialize;
+use tonic::metadata::{MetadataMap, MetadataValue};
+
+use crate::behaviour::{Behaviour, Defect};
+
+/// All that is not visible ASCII, and the escape character itself, so that decoding gives the name back.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
+
+/// The user of a query, as the protocol names it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct User {
+    id: Option<String>,
+    email: Option<String>,
+    name: Option<String>,
+    org: Option<String>,
+}
+
+impl User {
+    /// Adds `x-user-id`, `x-user-email`, `x-user-name`, `x-org-id` and `x-client-type`; absent and empty ones are left out.
+    pub(crate) fn write(&self, metadata: &mut MetadataMap, behaviour: Behaviour) {
+        let fields = [
+            ("x-user-id", &self.id),
+            ("x-user-email", &self.email),
+            ("x-user-name", &self.name),
+            ("x-org-id", &self.org),
+        ];
+        for (header, value) in fields {
+            let Some(value) = value.as_deref().filter(|value| !value.is_empty()) else { continue };
+            if behaviour.has(Defect::NotEncoded) && !value.is_ascii() {
+                continue;
+            }
+            let encoded = utf8_percent_encode(value, ESCAPED).to_string();
+            let encoded = MetadataValue::try_from(encoded).expect("all that a header refuses is escaped");
+            if behaviour.has(Defect::Appended) && header == "x-user-id" {
+                metadata.append(header, encoded.clone());
+            }
+            metadata.append(header, encoded);
+        }
+        metadata.append("x-client-type", MetadataValue::from_static("reference-client"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn named(name: &str) -> User {
+        User { id: Some("u".into()), email: None, name: Some(name.to_owned()), org: Some(String::new()) }
+    }
+
+    fn written(name: &str, behaviour: Behaviour) -> MetadataMap {
+        let mut metadata = MetadataMap::new();
+        named(name).write(&mut metadata, behaviour);
+        metadata
+    }
+
+    #[test]
+    fn absent_and_empty_fields_send_no_header() {
+        let metadata = written("Alice", Behaviour::default());
+        assert!(metadata.get("x-user-email").is_none() && metadata.get("x-org-id").is_none());
+        assert_eq!(metadata.get("x-client-type").expect("sent"), "reference-client");
+    }
+
+    #[test]
+    fn each_defect_changes_its_header() {
+        let appended = written("Alice", Behaviour::with_defect(Defect::Appended));
+        assert_eq!(appended.get_all("x-user-id").iter().count(), 2);
+        let dropped = written("Zoë", Behaviour::with_defect(Defect::NotEncoded));
+        assert!(dropped.get("x-user-name").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_comes_back_by_decoding(name in any::<String>().prop_filter("empty is not sent", |name| !name.is_empty())) {
+            let metadata = written(&name, Behaviour::default());
+            let sent = metadata.get("x-user-name").expect("sent").to_str().expect("ASCII");
+            let decoded = percent_encoding::percent_decode_str(sent).decode_utf8().expect("UTF-8");
+            prop_assert_eq!(decoded, name);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! How the client behaves: correctly, with one defect, or in one of the benign variants.
+
+use std::time::Duration;
+
+use crate::named::named;
+
+/// What is different from the plain, correct client. The default is: nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Behaviour {
+    /// A way in which the client misbehaves on purpose.
+    pub defect: Option<Defect>,
+    /// A way in which the client is unusual, yet correct.
+    pub variant: Option<Variant>,
+}
+
+impl Behaviour {
+    /// Correct, except for this defect.
+    pub fn with_defect(defect: Defect) -> Self {
+        Self { defect: Some(defect), variant: None }
+    }
+
+    /// Correct, in this variant.
+    pub fn with_variant(variant: Variant) -> Self {
+        Self { defect: None, variant: Some(variant) }
+    }
+
+    /// Whether the client has this defect.
+    pub fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+
+    /// Whether the client is this variant.
+    pub fn is(&self, variant: Variant) -> bool {
+        self.variant == Some(variant)
+    }
+
+    /// The bound of one exchange with an issuer; none means that it waits for ever.
+    pub(crate) fn issuer_limit(&self) -> Option<Duration> {
+        if self.has(Defect::NoTimeout) {
+            return None;
+        }
+        Some(if self.has(Defect::SlowTimeout) { Duration::from_secs(20) } else { Duration::from_secs(10) })
+    }
+
+    /// The bound of a whole call, token and retry included.
+    pub(crate) fn call_limit(&self) -> Option<Duration> {
+        (!self.has(Defect::NoTimeout)).then_some(Duration::from_secs(30))
+    }
+
+    /// How long before its end a token of this lifetime is renewed.
+    pub(crate) fn skew(&self, lifetime: Duration) -> Duration {
+        let half = lifetime / 2;
+        match (self.defect, self.variant) {
+            (Some(Defect::NoSkew), _) => Duration::ZERO,
+            (Some(Defect::ThinSkew), _) => Duration::from_millis(200),
+            (Some(Defect::LoopsBelowSkew), _) => Duration::from_secs(5),
+            (_, Some(Variant::Skew2s)) => half.min(Duration::from_secs(2)),
+            (_, Some(Variant::Skew60s)) => half.min(Duration::from_secs(60)),
+            _ => half.min(Duration::from_secs(5)),
+        }
+    }
+}
+
+named! {
+    /// A way in which the reference client misbehaves on purpose, to prove that a check can fail.
+    "defect" Defect {
+        Null = "null": "answers every operation with an error and does nothing",
+        Liar = "liar": "answers ok with one row to everything and does nothing",
+        Silent = "silent": "reads requests and never answers",
+        Crash = "crash": "aborts on the first query",
+        EarlyExit = "early-exit": "exits with status 0 on the first query, without an answer",
+        Segv = "segv": "dies of SIGSEGV on the first query",
+        DuplicateReply = "duplicate-reply": "answers every request twice",
+        UnknownId = "unknown-id": "adds a reply with an id that nobody asked for",
+        Noise = "noise": "writes lines to stdout that are not JSON",
+        Orphan = "orphan": "leaves a child process behind",
+        Lingers = "lingers": "does not exit when its input ends",
+        NonzeroExit = "nonzero-exit": "answers everything, then exits with status 1",
+
+        NoCache = "no-cache": "fetches a token for every query",
+        Stampede = "stampede": "concurrent queries without a token fetch one each",
+        SharedTooBroadly = "shared-too-broadly": "one token for all sessions of the process, whatever their configuration",
+        CachesFailures = "caches-failures": "remembers a failed token fetch for ever",
+
+        NeverRenews = "never-renews": "uses the first token for ever",
+        NoSkew = "no-skew": "renews a token only after it has expired",
+        ThinSkew = "thin-skew": "renews a token 200 ms before it expires",
+        LoopsBelowSkew = "loops-below-skew": "fetches a token for every query when its lifetime is below 5 s",
+        IgnoresRevocation = "ignores-revocation": "takes UNAUTHENTICATED as final and keeps the refused token",
+        Retries401ForEver = "retries-401-for-ever": "answers UNAUTHENTICATED with up to 30 new tokens",
+        StringExpiresFails = "string-expires-fails": "refuses a lifetime that is a string",
+        ZeroExpiresIsForever = "zero-expires-is-forever": "takes a lifetime of zero as endless",
+
+        NoTimeout = "no-timeout": "waits for issuer and server for ever",
+        SlowTimeout = "slow-timeout": "waits 20 s for an issuer",
+        StallHoldsLock = "stall-holds-lock": "holds one lock for the whole process while it fetches a token",
+        PoisonedAfterFailure = "poisoned-after-failure": "after one timeout the session fails for ever",
+        RetryStorm = "retry-storm": "repeats a failing token request 20 times at once",
+        IgnoresRetryAfter = "ignores-retry-after": "asks again before the time that Retry-After names",
+
+        DegradesToAnonymous = "degrades-to-anonymous": "takes an incomplete OAuth configuration as no authentication",
+        AnonymousAfterTokenFailure = "anonymous-after-token-failure": "sends the query without credentials when no token can be had",
+        SilentError = "silent-error": "refuses an incomplete configuration without naming a field",
+        IgnoresBlank = "ignores-blank": "takes a blank option as set",
+        TwoCredentials = "two-credentials": "sends two authorization values when a second method is configured beside OAuth",
+        LeftoverBreaks = "leftover-breaks": "a leftover OAuth secret breaks a static token",
+
+        SharedField = "shared-field": "keeps the user in a field of the session, so that concurrent users bleed",
+        MissingAttribution = "missing-attribution": "never sends the user",
+        FirstCallOnly = "first-call-only": "sends the user on the first call of a query only",
+        Appended = "appended": "sends the user id twice",
+        NotEncoded = "not-encoded": "leaves out a user header that is not ASCII",
+        SentAlthoughOff = "sent-although-off": "sends the user although attribution is switched off",
+
+        DoubleSlash = "double-slash": "keeps the issuer's trailing slash before the well-known path",
+        DropsIssuerPath = "drops-issuer-path": "looks for the discovery document at the root of the issuer's host",
+        DiscoveryEveryTime = "discovery-every-time": "asks for the discovery document before every query",
+        GuessesTokenEndpoint = "guesses-token-endpoint": "invents a token endpoint when the document names none",
+        AcceptsForeignIssuer = "accepts-foreign-issuer": "accepts a discovery document of another issuer",
+        FollowsRedirectWithSecret = "follows-redirect-with-secret": "follows a redirect of the token request and takes the credentials along",
+        AcceptsDiscoveryError = "accepts-discovery-error": "uses the body of a discovery answer that is an error",
+
+        JsonBody = "json-body": "sends the token request as JSON",
+        HeaderAndBody = "header-and-body": "sends the client's credentials in the header and in the body",
+        NeverPosts = "never-posts": "knows client_secret_basic only",
+        NeverBasic = "never-basic": "knows client_secret_post only",
+        RawBasic = "raw-basic": "puts id and secret into the Basic header without form-encoding",
+        DropsScope = "drops-scope": "does not send the scope",
+        DropsAudience = "drops-audience": "does not send the audience",
+        SecretInUrl = "secret-in-url": "puts the credentials into the token request's URL",
+        AcceptsEmptyToken = "accepts-empty-token": "uses an access token that is empty",
+        AcceptsErrorBody = "accepts-error-body": "takes an error with status 200 as success and goes on without a token",
+
+        SecretInError = "secret-in-error": "shows the secret and the issuer's answer in the error text",
+        SecretInLog = "secret-in-log": "writes the client secret to its log",
+        TokenInLog = "token-in-log": "writes the access token to its log",
+        PassesEcho = "passes-echo": "passes on what the issuer echoes, secrets included",
+
+        PartialSuccess = "partial-success": "reports a stream that broke as success",
+        HandshakeEveryQuery = "handshake-every-query": "logs in anew for every query",
+        BasicOnEveryCall = "basic-on-every-call": "sends the password on every call instead of the handshake's token",
+        EmptyBearer = "empty-bearer": "sends an empty bearer token when no authentication is configured",
+        ContactsIssuerAlways = "contacts-issuer-always": "contacts a configured issuer although another method is chosen",
+    }
+}
+
+named! {
+    /// A way in which the reference client is unusual, yet correct: it must pass everything.
+    "variant" Variant {
+        AuthStyleProbing = "auth-style-probing": "tries client_secret_post first, then Basic, and remembers what worked",
+        PreparedStatements = "prepared-statements": "runs every query as a prepared statement",
+        EagerDiscovery = "eager-discovery": "starts discovery in the background when a session is opened",
+        EagerConnect = "eager-connect": "connects in the background when a session is opened",
+        Skew2s = "skew-2s": "renews a token 2 s before it expires",
+        Skew60s = "skew-60s": "renews a token 60 s before it expires",
+        ConnectionPerCall = "connection-per-call": "opens a connection for every call",
+    }
+}

@@ -1,0 +1,70 @@
+//! What all sessions of one client share: its behaviour, its log, and the token caches.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::behaviour::{Behaviour, Defect};
+use crate::config::{OAuth, Source};
+use crate::failure::Failure;
+use crate::http;
+use crate::log::Log;
+use crate::oauth::TokenProvider;
+use crate::redact::Redactor;
+use crate::secret::Secret;
+
+/// One client: in its own process, or inside the runner's.
+pub(crate) struct Client {
+    pub(crate) behaviour: Behaviour,
+    pub(crate) log: Log,
+    /// Held by the defect `stall-holds-lock` only.
+    pub(crate) whole: tokio::sync::Mutex<()>,
+    providers: Mutex<HashMap<CacheKey, Weak<TokenProvider>>>,
+}
+
+/// Everything that makes two token caches different.
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct CacheKey {
+    source: String,
+    client_id: String,
+    client_secret: Option<Secret>,
+    scope: Option<String>,
+    audience: Option<String>,
+    ca: Option<Vec<u8>>,
+}
+
+impl Client {
+    pub(crate) fn new(behaviour: Behaviour, log: Log) -> Self {
+        Self { behaviour, log, whole: tokio::sync::Mutex::new(()), providers: Mutex::default() }
+    }
+
+    /// The token cache of this configuration; it lives as long as a session uses it.
+    pub(crate) fn provider(&self, oauth: &OAuth, ca: Option<&[u8]>) -> Result<Arc<TokenProvider>, Failure> {
+        let key =
+            if self.behaviour.has(Defect::SharedTooBroadly) { CacheKey::default() } else { key(oauth, ca) };
+        let mut providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(provider) = providers.get(&key).and_then(Weak::upgrade) {
+            return Ok(provider);
+        }
+        let redactor = Arc::new(Redactor::default());
+        redactor.learn_pair(&oauth.client_id, oauth.client_secret.expose());
+        let provider =
+            TokenProvider::new(oauth.clone(), http::client(ca)?, redactor, self.log.clone(), self.behaviour);
+        let provider = Arc::new(provider);
+        providers.insert(key, Arc::downgrade(&provider));
+        Ok(provider)
+    }
+}
+
+fn key(oauth: &OAuth, ca: Option<&[u8]>) -> CacheKey {
+    CacheKey {
+        source: match &oauth.source {
+            Source::Issuer(issuer) => format!("issuer {issuer}"),
+            Source::TokenUrl(url) => format!("token_url {url}"),
+        },
+        client_id: oauth.client_id.clone(),
+        client_secret: Some(oauth.client_secret.clone()),
+        scope: oauth.scope.clone(),
+        audience: oauth.audience.clone(),
+        ca: ca.map(<[u8]>::to_vec),
+    }
+}

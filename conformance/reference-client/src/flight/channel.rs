@@ -1,0 +1,70 @@
+//! The connection to the server: made when first needed, kept for the session.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arrow_flight::flight_service_client::FlightServiceClient;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+
+use crate::behaviour::{Behaviour, Defect, Variant};
+use crate::config::Target;
+use crate::failure::Failure;
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+const MAX_MESSAGE: usize = 64 * 1024 * 1024;
+
+/// One session's way to its server.
+pub(crate) struct Connection {
+    endpoint: Endpoint,
+    channel: Arc<OnceLock<Channel>>,
+    per_call: bool,
+}
+
+impl Connection {
+    /// Checks the settings; connects to nobody, except in the variant `eager-connect`, in the background.
+    pub(crate) fn new(target: &Target, ca: Option<&[u8]>, behaviour: Behaviour) -> Result<Self, Failure> {
+        let wrong = |error: tonic::transport::Error| {
+            Failure::configuration(format!(
+                "cannot set up the connection to `{}`: {error}",
+                target.host_and_port
+            ))
+        };
+        let scheme = if target.secure { "https" } else { "http" };
+        let mut endpoint =
+            Endpoint::from_shared(format!("{scheme}://{}", target.host_and_port)).map_err(wrong)?;
+        if !behaviour.has(Defect::NoTimeout) {
+            endpoint = endpoint.connect_timeout(CONNECT_LIMIT);
+        }
+        if target.secure {
+            let trusted = ca.map(Certificate::from_pem);
+            let tls = ClientTlsConfig::new().ca_certificates(trusted).timeout(CONNECT_LIMIT);
+            endpoint = endpoint.tls_config(tls).map_err(wrong)?;
+        }
+        let connection =
+            Self { endpoint, channel: Arc::default(), per_call: behaviour.is(Variant::ConnectionPerCall) };
+        if behaviour.is(Variant::EagerConnect) {
+            connection.connect_early();
+        }
+        Ok(connection)
+    }
+
+    /// A client for one call.
+    pub(crate) fn flight(&self) -> FlightServiceClient<Channel> {
+        let channel = if self.per_call {
+            self.endpoint.connect_lazy()
+        } else {
+            self.channel.get_or_init(|| self.endpoint.connect_lazy()).clone()
+        };
+        FlightServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    fn connect_early(&self) {
+        let (endpoint, slot) = (self.endpoint.clone(), Arc::clone(&self.channel));
+        // Bounded by the connect limit. A failure shows again, and is told, when a query needs the connection.
+        tokio::spawn(async move {
+            if let Ok(channel) = endpoint.connect().await {
+                let _ = slot.set(channel);
+            }
+        });
+    }
+}

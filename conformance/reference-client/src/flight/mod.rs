@@ -1,0 +1,9 @@
+//! Flight SQL: the calls of one operation, and the log-in by Handshake.
+
+mod channel;
+mod handshake;
+mod operation;
+
+pub(crate) use channel::Connection;
+pub(crate) use handshake::{authorization_value, basic_value, log_in};
+pub(crate) use operation::{Broken, Call, Operation, run};

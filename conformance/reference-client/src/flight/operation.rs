@@ -1,0 +1,179 @@
+//! One operation: its command, GetFlightInfo, and DoGet for every endpoint.
+
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::{
+    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
+    ActionCreatePreparedStatementResult, Any, CommandGetTables, CommandPreparedStatementQuery,
+    CommandStatementQuery, ProstMessageExt,
+};
+use arrow_flight::{Action, FlightDescriptor, FlightEndpoint, Ticket};
+use futures::{StreamExt as _, TryStreamExt as _};
+use prost::Message as _;
+use tonic::Request;
+use tonic::metadata::MetadataMap;
+
+use super::Connection;
+use crate::behaviour::{Behaviour, Defect, Variant};
+use crate::config::Target;
+use crate::failure::{Class, Failure};
+
+/// What is asked of the server.
+#[derive(Debug, Clone)]
+pub(crate) enum Operation {
+    Query { sql: String },
+    Tables,
+}
+
+/// Which call of an operation a header is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    GetFlightInfo,
+    Other,
+}
+
+/// An operation that failed, and whether its caller has already been given batches.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) failure: Failure,
+    pub(crate) delivered: bool,
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self { failure, delivered: false }
+    }
+}
+
+/// Makes the headers of each call.
+type Headers<'a> = &'a (dyn Fn(Call) -> Result<MetadataMap, Failure> + Send + Sync);
+
+/// Runs the operation and counts the rows of all its endpoints.
+pub(crate) async fn run(
+    connection: &Connection,
+    target: &Target,
+    operation: &Operation,
+    headers: Headers<'_>,
+    behaviour: Behaviour,
+) -> Result<u64, Broken> {
+    let calls = Calls { connection, target, headers, behaviour };
+    match operation {
+        Operation::Query { sql } if behaviour.is(Variant::PreparedStatements) => calls.prepared(sql).await,
+        Operation::Query { sql } => {
+            let command = CommandStatementQuery { query: sql.clone(), transaction_id: None };
+            calls.command(command.as_any()).await
+        }
+        Operation::Tables => calls.command(CommandGetTables::default().as_any()).await,
+    }
+}
+
+struct Calls<'a> {
+    connection: &'a Connection,
+    target: &'a Target,
+    headers: Headers<'a>,
+    behaviour: Behaviour,
+}
+
+impl Calls<'_> {
+    async fn prepared(&self, sql: &str) -> Result<u64, Broken> {
+        let create = ActionCreatePreparedStatementRequest { query: sql.to_owned(), transaction_id: None };
+        let body = self.action("CreatePreparedStatement", create.as_any()).await?;
+        let result = Any::decode(body)
+            .ok()
+            .and_then(|any| any.unpack::<ActionCreatePreparedStatementResult>().ok()?);
+        let Some(ActionCreatePreparedStatementResult { prepared_statement_handle: handle, .. }) = result
+        else {
+            return Err(Failure::new(Class::Protocol, "the server's prepared statement is not one").into());
+        };
+        let command = CommandPreparedStatementQuery { prepared_statement_handle: handle.clone() };
+        let rows = self.command(command.as_any()).await;
+        let close = ActionClosePreparedStatementRequest { prepared_statement_handle: handle };
+        // The rows are there or not; a handle that stays open is the server's to clean up.
+        let _ = self.action("ClosePreparedStatement", close.as_any()).await;
+        rows
+    }
+
+    /// The body of the action's first result; empty if there is none.
+    async fn action(&self, name: &str, body: Any) -> Result<prost::bytes::Bytes, Failure> {
+        let failed = |status| Failure::rpc(name, &status);
+        let action = Action { r#type: name.to_owned(), body: body.encode_to_vec().into() };
+        let mut results = self
+            .connection
+            .flight()
+            .do_action(self.request(action, Call::Other)?)
+            .await
+            .map_err(failed)?
+            .into_inner();
+        let mut first = None;
+        while let Some(result) = results.message().await.map_err(failed)? {
+            first.get_or_insert(result.body);
+        }
+        Ok(first.unwrap_or_default())
+    }
+
+    async fn command(&self, command: Any) -> Result<u64, Broken> {
+        let descriptor = FlightDescriptor::new_cmd(command.encode_to_vec());
+        let request = self.request(descriptor, Call::GetFlightInfo)?;
+        let info = self.connection.flight().get_flight_info(request).await;
+        let info = info.map_err(|status| Failure::rpc("GetFlightInfo", &status))?.into_inner();
+        let mut rows = 0;
+        let mut delivered = false;
+        for endpoint in info.endpoint {
+            let fetched = self.endpoint(endpoint, &mut rows, &mut delivered).await;
+            if let Err(failure) = fetched {
+                if self.behaviour.has(Defect::PartialSuccess) && delivered {
+                    return Ok(rows);
+                }
+                return Err(Broken { failure, delivered });
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn endpoint(
+        &self,
+        endpoint: FlightEndpoint,
+        rows: &mut u64,
+        delivered: &mut bool,
+    ) -> Result<(), Failure> {
+        self.check_location(&endpoint)?;
+        let ticket: Ticket = endpoint.ticket.unwrap_or_default();
+        let failed = |status: &tonic::Status| Failure::rpc("DoGet", status);
+        let response = self.connection.flight().do_get(self.request(ticket, Call::Other)?).await;
+        let messages = response.map_err(|status| failed(&status))?.into_inner();
+        let mut batches = FlightRecordBatchStream::new_from_flight_data(messages.map_err(FlightError::from));
+        while let Some(batch) = batches.next().await {
+            let batch = batch.map_err(|error| match error {
+                FlightError::Tonic(status) => failed(&status),
+                other => Failure::new(Class::Protocol, format!("the stream cannot be read: {other}")),
+            })?;
+            *rows += batch.num_rows() as u64;
+            *delivered = true;
+        }
+        Ok(())
+    }
+
+    /// Credentials go to the configured server only: an endpoint elsewhere is an error.
+    fn check_location(&self, endpoint: &FlightEndpoint) -> Result<(), Failure> {
+        let here = |uri: &str| {
+            uri.starts_with("arrow-flight-reuse-connection:")
+                || uri
+                    .split_once("://")
+                    .is_some_and(|(_, place)| place.trim_end_matches('/') == self.target.host_and_port)
+        };
+        if endpoint.location.is_empty() || endpoint.location.iter().any(|location| here(&location.uri)) {
+            return Ok(());
+        }
+        let uri = &endpoint.location[0].uri;
+        Err(Failure::new(
+            Class::Protocol,
+            format!("the result is at `{uri}`, which is not the configured server: not followed"),
+        ))
+    }
+
+    fn request<T>(&self, message: T, call: Call) -> Result<Request<T>, Failure> {
+        let mut request = Request::new(message);
+        *request.metadata_mut() = (self.headers)(call)?;
+        Ok(request)
+    }
+}

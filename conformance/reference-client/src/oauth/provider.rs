@@ -1,0 +1,312 @@
+//! One cache per configuration: hands out tokens, fetches them when needed.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode, header};
+use tokio::time::Instant;
+use url::Url;
+
+use super::answer;
+use super::discovery::{Metadata, discover};
+use super::request::{Style, TokenRequest};
+use super::single_flight::SingleFlight;
+use super::token::{Freshness, Token};
+use crate::behaviour::{Behaviour, Defect, Variant};
+use crate::config::{OAuth, Source};
+use crate::failure::{Class, Failure, within};
+use crate::http;
+use crate::log::Log;
+use crate::redact::Redactor;
+
+const MAX_ANSWER: usize = 256 * 1024;
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The pause for a `Retry-After` that is a date.
+const PAUSE_UNTIL_A_DATE: Duration = Duration::from_secs(5);
+
+/// The tokens of one OAuth configuration, shared by all sessions that have it.
+pub(crate) struct TokenProvider {
+    inner: Arc<Inner>,
+    fetches: SingleFlight<Token>,
+}
+
+struct Inner {
+    oauth: OAuth,
+    http: Client,
+    behaviour: Behaviour,
+    log: Log,
+    redactor: Arc<Redactor>,
+    discovery: SingleFlight<Metadata>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What earlier fetches have found out.
+#[derive(Default)]
+struct Known {
+    token: Option<Token>,
+    metadata: Option<Metadata>,
+    /// The style that has worked.
+    style: Option<Style>,
+    /// No token request before this moment: the issuer has asked for a pause.
+    pause_until: Option<Instant>,
+    /// Kept by the defect `caches-failures` only.
+    failure: Option<Failure>,
+}
+
+impl TokenProvider {
+    pub(crate) fn new(
+        oauth: OAuth,
+        http: Client,
+        redactor: Arc<Redactor>,
+        log: Log,
+        behaviour: Behaviour,
+    ) -> Self {
+        let discovery = SingleFlight::new();
+        let inner = Inner { oauth, http, behaviour, log, redactor, discovery, known: Arc::default() };
+        Self { inner: Arc::new(inner), fetches: SingleFlight::new() }
+    }
+
+    /// What keeps this provider's secrets and tokens out of texts.
+    pub(crate) fn redactor(&self) -> Arc<Redactor> {
+        Arc::clone(&self.inner.redactor)
+    }
+
+    /// A token to use now: the cached one while it is fresh, otherwise a new one that all callers share.
+    pub(crate) async fn token(&self) -> Result<Token, Failure> {
+        let behaviour = self.inner.behaviour;
+        if behaviour.has(Defect::DiscoveryEveryTime) {
+            self.inner.lock().metadata = None;
+            self.inner.endpoint().await?;
+        }
+        let now = Instant::now();
+        let (cached, failed) = {
+            let known = self.inner.lock();
+            (known.token.clone(), known.failure.clone())
+        };
+        if let Some(failure) = failed {
+            return Err(failure);
+        }
+        let Some(token) = cached.filter(|_| !behaviour.has(Defect::NoCache)) else {
+            return self.fetch().await;
+        };
+        if behaviour.has(Defect::NeverRenews) {
+            return Ok(token);
+        }
+        match token.freshness(now, behaviour.skew(token.lifetime)) {
+            Freshness::Fresh => Ok(token),
+            Freshness::Expired => self.fetch().await,
+            // An issuer that is down does not matter while the old token still lives.
+            Freshness::Due { usable_until } => {
+                match tokio::time::timeout_at(usable_until, self.fetch()).await {
+                    Ok(Ok(renewed)) => Ok(renewed),
+                    Ok(Err(_)) | Err(_) => Ok(token),
+                }
+            }
+        }
+    }
+
+    /// The server has refused this token: it is not used again.
+    pub(crate) fn reject(&self, refused: &Token) {
+        let mut known = self.inner.lock();
+        if known.token.as_ref().is_some_and(|token| token.value == refused.value) {
+            known.token = None;
+        }
+    }
+
+    /// Starts discovery without waiting for it.
+    pub(crate) fn discover_early(&self) {
+        if let Source::Issuer(issuer) = &self.inner.oauth.source {
+            drop(self.inner.discovery(issuer));
+        }
+    }
+
+    async fn fetch(&self) -> Result<Token, Failure> {
+        let inner = Arc::clone(&self.inner);
+        if inner.behaviour.has(Defect::Stampede) {
+            return inner.fetch().await;
+        }
+        self.fetches.run(|| async move { inner.fetch().await }).await
+    }
+}
+
+impl Inner {
+    async fn fetch(&self) -> Result<Token, Failure> {
+        let paused = self.lock().pause_until.map(|until| until.saturating_duration_since(Instant::now()));
+        if let Some(left) =
+            paused.filter(|left| !left.is_zero() && !self.behaviour.has(Defect::IgnoresRetryAfter))
+        {
+            let seconds = left.as_secs() + 1;
+            return Err(Failure::new(
+                Class::Token,
+                format!("the token endpoint has asked for a pause, {seconds} s are left"),
+            ));
+        }
+        let result = self.fetch_now().await;
+        let mut known = self.lock();
+        match &result {
+            Ok(token) => known.token = Some(token.clone()),
+            Err(failure) if self.behaviour.has(Defect::CachesFailures) => {
+                known.failure = Some(failure.clone())
+            }
+            Err(_) => {}
+        }
+        result
+    }
+
+    async fn fetch_now(&self) -> Result<Token, Failure> {
+        let (endpoint, advertised) = self.endpoint().await?;
+        within(self.behaviour.issuer_limit(), "the token request", async {
+            let mut attempts = if self.behaviour.has(Defect::RetryStorm) { 20 } else { 1 };
+            loop {
+                attempts -= 1;
+                match self.request_token(&endpoint, advertised).await {
+                    Err(_) if attempts > 0 => {}
+                    result => return result,
+                }
+            }
+        })
+        .await
+    }
+
+    /// The token endpoint and the style that the issuer's document asks for.
+    async fn endpoint(&self) -> Result<(Url, Option<Style>), Failure> {
+        let issuer = match &self.oauth.source {
+            Source::TokenUrl(url) => return Ok((url.clone(), None)),
+            Source::Issuer(issuer) => issuer,
+        };
+        let known = self.lock().metadata.clone();
+        let metadata = match known {
+            Some(metadata) => metadata,
+            None => self.discovery(issuer).await?,
+        };
+        Ok((metadata.token_endpoint, metadata.style))
+    }
+
+    fn discovery(&self, issuer: &str) -> impl Future<Output = Result<Metadata, Failure>> + use<> {
+        let (http, issuer, behaviour) = (self.http.clone(), issuer.to_owned(), self.behaviour);
+        let known = Arc::clone(&self.known);
+        self.discovery.run(move || async move {
+            let metadata = discover(&http, &issuer, behaviour).await?;
+            known.lock().unwrap_or_else(PoisonError::into_inner).metadata = Some(metadata.clone());
+            Ok(metadata)
+        })
+    }
+
+    /// One request; a second one in the other style where the issuer has not said which it wants.
+    async fn request_token(&self, endpoint: &Url, advertised: Option<Style>) -> Result<Token, Failure> {
+        let remembered = self.lock().style;
+        let (style, other) = styles(self.behaviour, advertised, remembered);
+        let (status, body, asked_at) = self.exchange(endpoint, style).await?;
+        let refused = status != StatusCode::OK && answer::is_invalid_client(status, &body);
+        match other.filter(|_| refused) {
+            None => self.read(status, &body, asked_at, style),
+            Some(other) => {
+                let (status, body, asked_at) = self.exchange(endpoint, other).await?;
+                self.read(status, &body, asked_at, other)
+            }
+        }
+    }
+
+    async fn exchange(
+        &self,
+        endpoint: &Url,
+        style: Style,
+    ) -> Result<(StatusCode, Vec<u8>, Instant), Failure> {
+        if self.behaviour.has(Defect::SecretInLog) {
+            let (id, secret) = (&self.oauth.client_id, self.oauth.client_secret.expose());
+            self.log.line(format!("debug: token request with client_id={id} client_secret={secret}"));
+        }
+        let asked_at = Instant::now();
+        let request = TokenRequest { oauth: &self.oauth, endpoint, style, behaviour: self.behaviour };
+        let response = request.send(&self.http).await?;
+        let status = response.status();
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            self.lock().pause_until =
+                response.headers().get(header::RETRY_AFTER).map(|value| Instant::now() + pause(value));
+        }
+        let body = http::body(response, MAX_ANSWER, Class::Token, "the token request failed").await?;
+        Ok((status, body, asked_at))
+    }
+
+    fn read(
+        &self,
+        status: StatusCode,
+        body: &[u8],
+        asked_at: Instant,
+        style: Style,
+    ) -> Result<Token, Failure> {
+        let mut granted = answer::read(status, body, self.behaviour);
+        if let Err(failure) = &mut granted
+            && self.behaviour.has(Defect::SecretInError)
+        {
+            let (secret, body) = (self.oauth.client_secret.expose(), String::from_utf8_lossy(body));
+            failure.message = format!("{} (client_secret={secret}, answer: {body})", failure.message);
+        }
+        let granted = granted?;
+        self.redactor.learn(granted.value.expose());
+        if self.behaviour.has(Defect::TokenInLog) {
+            self.log.line(format!("debug: got access_token={}", granted.value.expose()));
+        }
+        self.lock().style = Some(style);
+        Ok(Token { value: granted.value, asked_at, lifetime: granted.lifetime })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The style to use, and the one to try when the issuer does not know the client by it.
+fn styles(
+    behaviour: Behaviour,
+    advertised: Option<Style>,
+    remembered: Option<Style>,
+) -> (Style, Option<Style>) {
+    if behaviour.has(Defect::NeverPosts) {
+        return (Style::Basic, None);
+    }
+    if behaviour.has(Defect::NeverBasic) {
+        return (Style::Post, None);
+    }
+    if behaviour.is(Variant::AuthStyleProbing) {
+        return remembered.map_or((Style::Post, Some(Style::Basic)), |style| (style, None));
+    }
+    match remembered.or(advertised) {
+        Some(style) => (style, None),
+        None => (Style::Basic, Some(Style::Post)),
+    }
+}
+
+/// The pause that `Retry-After` asks for (RFC 9110 §10.2.3), bounded.
+fn pause(value: &header::HeaderValue) -> Duration {
+    let seconds = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    seconds.map_or(PAUSE_UNTIL_A_DATE, Duration::from_secs).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_other_style_is_tried_only_while_nobody_has_said_which_one_works() {
+        let correct = Behaviour::default();
+        assert_eq!(styles(correct, None, None), (Style::Basic, Some(Style::Post)));
+        assert_eq!(styles(correct, Some(Style::Post), None), (Style::Post, None));
+        assert_eq!(styles(correct, None, Some(Style::Post)), (Style::Post, None));
+        let probing = Behaviour::with_variant(Variant::AuthStyleProbing);
+        assert_eq!(styles(probing, Some(Style::Basic), None), (Style::Post, Some(Style::Basic)));
+        assert_eq!(styles(probing, None, Some(Style::Basic)), (Style::Basic, None));
+        assert_eq!(
+            styles(Behaviour::with_defect(Defect::NeverPosts), Some(Style::Post), None),
+            (Style::Basic, None)
+        );
+    }
+
+    #[test]
+    fn retry_after_is_bounded_and_a_date_is_a_short_pause() {
+        let of = |text| pause(&header::HeaderValue::from_static(text));
+        assert_eq!(of("7"), Duration::from_secs(7));
+        assert_eq!(of("86400"), LONGEST_PAUSE);
+        assert_eq!(of("Wed, 21 Oct 2037 07:28:00 GMT"), PAUSE_UNTIL_A_DATE);
+    }
+}

@@ -1,0 +1,242 @@
+//! One session: a configuration, its connection, its credentials, and the operations on it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tonic::metadata::MetadataMap;
+
+use crate::attribution::User;
+use crate::behaviour::{Behaviour, Defect, Variant};
+use crate::client::Client;
+use crate::config::{Auth, Config};
+use crate::failure::{Class, Failure, within};
+use crate::flight::{self, Broken, Call, Connection, Operation};
+use crate::http;
+use crate::oauth::{SingleFlight, Token, TokenProvider, discover};
+use crate::redact::{Redactor, shorten};
+use crate::secret::Secret;
+
+/// An open session. Nothing is contacted before the first operation.
+pub(crate) struct Session {
+    client: Arc<Client>,
+    config: Config,
+    connection: Arc<Connection>,
+    redactor: Arc<Redactor>,
+    provider: Option<Arc<TokenProvider>>,
+    /// The token of the Handshake.
+    login: Arc<Mutex<Option<Secret>>>,
+    logins: SingleFlight<Secret>,
+    /// Written by the defect `shared-field` only.
+    current_user: Mutex<Option<User>>,
+    /// Set by the defect `poisoned-after-failure` only.
+    poisoned: AtomicBool,
+}
+
+/// The `authorization` values of one operation; the token among them that can be replaced.
+struct Credentials {
+    values: Vec<Secret>,
+    renewable: Option<Token>,
+}
+
+impl Session {
+    /// Checks the configuration.
+    pub(crate) fn open(client: &Arc<Client>, native: Map<String, Value>) -> Result<Self, Failure> {
+        let behaviour = client.behaviour;
+        let config = Config::read(native, behaviour)?;
+        let ca = config.ca.as_deref();
+        let provider = match &config.auth {
+            Auth::OAuth(oauth) => Some(client.provider(oauth, ca)?),
+            Auth::None | Auth::Token(_) | Auth::Basic { .. } => None,
+        };
+        let redactor = provider.as_ref().map_or_else(Arc::default, |provider| provider.redactor());
+        match &config.auth {
+            Auth::Token(token) => redactor.learn(token.expose()),
+            Auth::Basic { username, password } => redactor.learn_pair(username, password.expose()),
+            Auth::None | Auth::OAuth(_) => {}
+        }
+        let connection = Arc::new(Connection::new(&config.target, ca, behaviour)?);
+        for warning in &config.warnings {
+            client.log.line(warning.clone());
+        }
+        if let Some(provider) = provider.as_ref().filter(|_| behaviour.is(Variant::EagerDiscovery)) {
+            provider.discover_early();
+        }
+        Ok(Self {
+            client: Arc::clone(client),
+            config,
+            connection,
+            redactor,
+            provider,
+            login: Arc::default(),
+            logins: SingleFlight::new(),
+            current_user: Mutex::new(None),
+            poisoned: AtomicBool::new(false),
+        })
+    }
+
+    /// Runs the operation and counts its rows. An error's text is fit to be shown.
+    pub(crate) async fn run(&self, operation: &Operation, user: Option<User>) -> Result<u64, Failure> {
+        if self.poisoned.load(Ordering::SeqCst) {
+            return Err(Failure::new(Class::Timeout, "an earlier operation has timed out"));
+        }
+        let result = within(self.behaviour().call_limit(), "the call", self.attempts(operation, user)).await;
+        result.map_err(|failure| {
+            if self.behaviour().has(Defect::PoisonedAfterFailure) && failure.class == Class::Timeout {
+                self.poisoned.store(true, Ordering::SeqCst);
+            }
+            self.client.log.line(format!("error: {}", self.redactor.present(&failure.message)));
+            self.presentable(failure)
+        })
+    }
+
+    fn presentable(&self, failure: Failure) -> Failure {
+        let leaks = self.behaviour().has(Defect::PassesEcho) || self.behaviour().has(Defect::SecretInError);
+        let message = if leaks { shorten(&failure.message) } else { self.redactor.present(&failure.message) };
+        Failure { message, ..failure }
+    }
+
+    /// A refused OAuth token is replaced and the operation repeated, once, unless batches have been delivered.
+    async fn attempts(&self, operation: &Operation, user: Option<User>) -> Result<u64, Failure> {
+        let behaviour = self.behaviour();
+        self.enter(user.as_ref()).await;
+        let mut retries = match behaviour.defect {
+            Some(Defect::IgnoresRevocation) => 0,
+            Some(Defect::Retries401ForEver) => 30,
+            _ => 1,
+        };
+        loop {
+            let credentials = self.credentials().await?;
+            let headers = |call| self.headers(&credentials, user.as_ref(), call);
+            let result =
+                flight::run(&self.connection, &self.config.target, operation, &headers, behaviour).await;
+            let Broken { failure, delivered } = match result {
+                Ok(rows) => return Ok(rows),
+                Err(broken) => broken,
+            };
+            match (&self.provider, &credentials.renewable) {
+                (Some(provider), Some(token))
+                    if failure.is_unauthenticated() && !delivered && retries > 0 =>
+                {
+                    retries -= 1;
+                    provider.reject(token);
+                }
+                _ => return Err(failure),
+            }
+        }
+    }
+
+    /// What some defects do before an operation; the correct client does nothing.
+    async fn enter(&self, user: Option<&User>) {
+        let behaviour = self.behaviour();
+        if behaviour.has(Defect::SharedField) {
+            *lock(&self.current_user) = user.cloned();
+            // Long enough for the next request to overwrite the field.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if behaviour.has(Defect::ContactsIssuerAlways)
+            && let Some(issuer) = &self.config.issuer
+            && let Ok(http) = http::client(self.config.ca.as_deref())
+        {
+            // Whatever comes back, it is not used.
+            let _ = discover(&http, issuer, behaviour).await;
+        }
+    }
+
+    async fn credentials(&self) -> Result<Credentials, Failure> {
+        let values = match &self.config.auth {
+            Auth::None if self.behaviour().has(Defect::EmptyBearer) => vec![Secret::new("Bearer ")],
+            Auth::None => Vec::new(),
+            Auth::Token(token) => vec![bearer(token)],
+            Auth::Basic { username, password } => vec![self.logged_in(username, password).await?],
+            Auth::OAuth(_) => return self.oauth_credentials().await,
+        };
+        Ok(Credentials { values, renewable: None })
+    }
+
+    async fn oauth_credentials(&self) -> Result<Credentials, Failure> {
+        let behaviour = self.behaviour();
+        let provider = self.provider.as_ref().expect("a session with OAuth has a provider");
+        let _whole = match behaviour.has(Defect::StallHoldsLock) {
+            true => Some(self.client.whole.lock().await),
+            false => None,
+        };
+        let token = match provider.token().await {
+            Err(_) if behaviour.has(Defect::AnonymousAfterTokenFailure) => {
+                return Ok(Credentials { values: Vec::new(), renewable: None });
+            }
+            result => result?,
+        };
+        let mut values = vec![bearer(&token.value)];
+        if behaviour.has(Defect::AcceptsErrorBody) && token.value.expose().is_empty() {
+            values.clear();
+        }
+        values.extend(self.config.second.clone());
+        Ok(Credentials { values, renewable: Some(token) })
+    }
+
+    /// The value from the Handshake, which concurrent first calls share.
+    async fn logged_in(&self, username: &str, password: &Secret) -> Result<Secret, Failure> {
+        let behaviour = self.behaviour();
+        let basic = flight::basic_value(username, password);
+        let known = lock(&self.login).clone();
+        let token = match known.filter(|_| !behaviour.has(Defect::HandshakeEveryQuery)) {
+            Some(token) => token,
+            None => {
+                let (connection, login) = (Arc::clone(&self.connection), Arc::clone(&self.login));
+                let (redactor, custom) = (Arc::clone(&self.redactor), self.custom_headers());
+                let authorization = basic.clone();
+                let handshake = async move {
+                    let token = flight::log_in(&connection, authorization, custom, behaviour).await?;
+                    redactor.learn(token.expose());
+                    *lock(&login) = Some(token.clone());
+                    Ok(token)
+                };
+                self.logins.run(|| handshake).await?
+            }
+        };
+        Ok(if behaviour.has(Defect::BasicOnEveryCall) { basic } else { bearer(&token) })
+    }
+
+    fn headers(
+        &self,
+        credentials: &Credentials,
+        user: Option<&User>,
+        call: Call,
+    ) -> Result<MetadataMap, Failure> {
+        let behaviour = self.behaviour();
+        let mut metadata = self.custom_headers();
+        for value in &credentials.values {
+            metadata.append("authorization", flight::authorization_value(value)?);
+        }
+        let shared = behaviour.has(Defect::SharedField).then(|| lock(&self.current_user).clone()).flatten();
+        let wanted = self.config.attribution || behaviour.has(Defect::SentAlthoughOff);
+        let left_out = behaviour.has(Defect::MissingAttribution)
+            || behaviour.has(Defect::FirstCallOnly) && call == Call::Other;
+        if let Some(user) = shared.as_ref().or(user).filter(|_| wanted && !left_out) {
+            user.write(&mut metadata, behaviour);
+        }
+        Ok(metadata)
+    }
+
+    fn custom_headers(&self) -> MetadataMap {
+        let mut metadata = MetadataMap::new();
+        for (name, value) in &self.config.headers {
+            metadata.insert(name.clone(), value.clone());
+        }
+        metadata
+    }
+
+    fn behaviour(&self) -> Behaviour {
+        self.client.behaviour
+    }
+}
+
+fn bearer(token: &Secret) -> Secret {
+    Secret::new(format!("Bearer {}", token.expose()))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,211 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use scenario_model::scenario::Profile;
+
+/// Certifies how a Flight SQL client authenticates.
+#[derive(Debug, Parser)]
+#[command(name = "flightcheck", version, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0  conformant: every check that counts has positive evidence
+  1  not conformant: a check failed, or could not be tested
+  2  usage: the command line, a file or the subject is wrong, or the selection matches nothing
+  3  no verdict: our own error, an interrupted run, or a machine that stalled
+  4  the known-failures list is stale
+
+A subject is a `subject.toml`, the folder that holds one, or `reference`.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Drive a client through scenarios and judge what went over the wire.
+    Run(RunArgs),
+    /// List the scenarios, their checks and permutations.
+    List(ListArgs),
+    /// Explain a scenario, a check or a requirement.
+    Explain(ExplainArgs),
+    /// Tell in seconds whether a subject can be driven at all.
+    Smoke(SubjectArgs),
+    /// Measure how long before its expiry a subject stops using a token.
+    Calibrate(SubjectArgs),
+    /// Judge a saved run again.
+    Judge(JudgeArgs),
+    /// Prove that the suite can fail: every defect of the reference client against the whole catalogue.
+    Selftest(SelftestArgs),
+    /// Print the JSON Schema of a file that flightcheck reads or writes.
+    Schema(SchemaArgs),
+    /// The reference client over stdio, with a named defect: what `selftest` drives.
+    #[command(hide = true)]
+    ReferenceClient(ReferenceClientArgs),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The client under test.
+    #[arg(default_value = "reference")]
+    pub subject: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it")]
+    pub selection: SelectionArgs,
+    /// Failures that are known; they still run and must still fail.
+    #[arg(long, value_name = "FILE")]
+    pub known_failures: Option<PathBuf>,
+    /// How many permutations work at once.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+    /// Seed of every random choice, to repeat a run.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// A warning (a SHOULD that is not met) counts as a failure.
+    #[arg(long, value_name = "LEVEL")]
+    pub deny: Option<Deny>,
+    /// Write the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the report as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write everything that was recorded, to be judged again by `flightcheck judge`.
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+    /// A named defect or variant of the reference client.
+    #[arg(long, value_name = "NAME", conflicts_with = "variant")]
+    pub defect: Option<String>,
+    /// A benign variant of the reference client.
+    #[arg(long, value_name = "NAME")]
+    pub variant: Option<String>,
+}
+
+/// What `--deny` takes.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Deny {
+    /// A SHOULD that is not met fails.
+    Should,
+}
+
+/// Which scenarios.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SelectionArgs {
+    /// Only scenarios of this profile; may be repeated.
+    #[arg(long, value_name = "P", value_parser = profile)]
+    pub profile: Vec<Profile>,
+    /// Only scenarios that match `family/*`, `**/name` or `family/name[key=value]`; may be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    pub run: Vec<String>,
+    /// No scenarios that match; may be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    pub skip: Vec<String>,
+    /// Part I of N.
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<String>,
+    /// Your own scenarios, beside those that ship.
+    #[arg(long, value_name = "DIR")]
+    pub scenarios: Option<PathBuf>,
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    serde_json::from_value(serde_json::Value::from(text)).map_err(|_| {
+        let known = ["core", "oauth-cc", "resilience", "concurrency", "attribution", "hygiene", "plugin"];
+        scenario_model::diagnostic::word_help(text, known)
+    })
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it")]
+    pub selection: SelectionArgs,
+    /// Show what applies to this subject.
+    #[arg(long, value_name = "SUBJECT", default_value = "reference")]
+    pub subject: String,
+    /// Show the permutations, too.
+    #[arg(long)]
+    pub permutations: bool,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// `family/name`, `family/name#check` or a requirement such as `FC-CACHE-1`.
+    pub id: String,
+    /// Your own scenarios, beside those that ship.
+    #[arg(long, value_name = "DIR")]
+    pub scenarios: Option<PathBuf>,
+}
+
+/// A subject.
+#[derive(Debug, Args)]
+pub struct SubjectArgs {
+    /// The client under test.
+    #[arg(default_value = "reference")]
+    pub subject: String,
+}
+
+/// Arguments of `judge`.
+#[derive(Debug, Args)]
+pub struct JudgeArgs {
+    /// What `flightcheck run --bundle` wrote.
+    pub bundle: PathBuf,
+    /// Write the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the report as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+}
+
+/// Arguments of `selftest`.
+#[derive(Debug, Args)]
+pub struct SelftestArgs {
+    /// Only these defects and variants; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+    /// Write the matrix that was found instead of comparing it with the one that is checked in.
+    #[arg(long, value_name = "FILE")]
+    pub write_matrix: Option<PathBuf>,
+    /// How many permutations work at once.
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Which file.
+    pub file: SchemaFile,
+}
+
+/// Files with a published schema.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum SchemaFile {
+    /// A scenario.
+    Scenario,
+    /// A subject's manifest.
+    Manifest,
+    /// A known-failures list.
+    KnownFailures,
+    /// A requirement set.
+    Requirements,
+    /// An event of a bundle.
+    Event,
+    /// The JSON report.
+    Report,
+}
+
+/// Arguments of the reference client.
+#[derive(Debug, Args)]
+pub struct ReferenceClientArgs {
+    /// Passed on.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<String>,
+}

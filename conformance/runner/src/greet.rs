@@ -1,0 +1,70 @@
+//! `hello`: can this subject be driven at all? Asked once, before anything is run.
+
+use std::time::Duration;
+
+use scenario_model::event::Fact;
+use serde_json::{Map, Value};
+
+use crate::canary::Canaries;
+use crate::operator::OperatorError;
+use crate::recorder::Recorder;
+use crate::run::permutation::Bench;
+use crate::run::subject::{Answer, Launch, Subject};
+
+/// How long a subject may take to start and answer.
+const LIMIT: Duration = Duration::from_secs(30);
+const END_LIMIT: Duration = Duration::from_secs(5);
+
+/// Starts the subject, asks for its version and ends it.
+///
+/// # Errors
+/// If it cannot be started, or answers nothing, or something else than a reply.
+pub async fn greet(bench: &Bench) -> Result<Option<String>, OperatorError> {
+    let name = bench.manifest.name.clone();
+    let recorder = Recorder::new();
+    let launch = Launch::new(&bench.manifest, &bench.folder, &bench.shared.ca_file, &bench.more_args);
+    let subject = Subject::start(&launch, &recorder, &std::sync::Arc::new(Canaries::default()))
+        .map_err(|source| OperatorError::Start { name: name.clone(), source })?;
+    let mut request = Map::new();
+    request.insert("op".into(), "hello".into());
+    let answer = tokio::time::timeout(LIMIT, subject.call(request)).await.map(|reply| reply.answer);
+    let finish = if answer.is_ok() { END_LIMIT } else { Duration::ZERO };
+    subject.finish(finish).await;
+    match answer {
+        Ok(Answer::Ok(ok)) => Ok(ok.get("version").and_then(Value::as_str).map(str::to_owned)),
+        Ok(Answer::Error(message)) => {
+            Err(OperatorError::Hello { name, problem: format!("it says: {message}") })
+        }
+        Ok(Answer::Gone) => {
+            Err(OperatorError::Hello { name, problem: format!("it ended{}", last_words(&recorder)) })
+        }
+        Err(_) => {
+            let problem = format!("no reply within {} s{}", LIMIT.as_secs(), last_words(&recorder));
+            Err(OperatorError::Hello { name, problem })
+        }
+    }
+}
+
+/// How it ended and what it printed.
+fn last_words(recorder: &Recorder) -> String {
+    let mut words = String::new();
+    let mut lines = Vec::new();
+    for event in recorder.finish() {
+        match event.fact {
+            Fact::SubjectExit(exit) if !exit.ended_by_us => match (exit.code, exit.signal) {
+                (Some(code), _) => words = format!(" with code {code}"),
+                (None, Some(signal)) => words = format!(" by signal {signal}"),
+                (None, None) => {}
+            },
+            Fact::SubjectStderr(line) => lines.push(format!("  stderr: {}", line.text)),
+            Fact::SubjectNoise(line) => lines.push(format!("  stdout ({}): {}", line.reason, line.text)),
+            _ => {}
+        }
+    }
+    let tail = lines.len().saturating_sub(10);
+    for line in lines.into_iter().skip(tail) {
+        words.push('\n');
+        words.push_str(&line);
+    }
+    words
+}

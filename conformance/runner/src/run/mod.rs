@@ -1,0 +1,10 @@
+//! Everything that does I/O: worlds, subjects, steps, lanes. It records; it never judges.
+
+pub mod calibrate;
+pub mod faults;
+pub mod permutation;
+pub mod schedule;
+pub mod steps;
+pub mod subject;
+pub mod translate;
+pub mod world;

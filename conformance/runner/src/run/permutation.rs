@@ -1,0 +1,87 @@
+//! One permutation from its plan to its trace: world up, subject driven, subject ended, world down.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use scenario_model::bundle::Ran;
+use scenario_model::event::Event;
+use scenario_model::manifest::Manifest;
+use scenario_model::plan::Permutation;
+
+use crate::canary::CanaryMaker;
+use crate::recorder::{Recorder, StallWatch};
+use crate::render::native_options;
+use crate::run::steps::Stage;
+use crate::run::subject::{Launch, Subject};
+use crate::run::world::{Shared, World, WorldSpec};
+
+/// How long a subject may take to end after its stdin was closed.
+pub const END_LIMIT: Duration = Duration::from_secs(5);
+/// How long closing all sessions may take.
+pub const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// What every permutation of a run has in common.
+pub struct Bench {
+    /// What all worlds share.
+    pub shared: Shared,
+    /// The subject's manifest.
+    pub manifest: Manifest,
+    /// The manifest's folder.
+    pub folder: PathBuf,
+    /// More arguments for the subject: a defect of the reference client.
+    pub more_args: Vec<String>,
+    /// Upper bound of the subject's refresh skew in seconds.
+    pub skew_upper: f64,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Tells traces of stalls.
+    pub stalls: StallWatch,
+}
+
+/// Runs one permutation. Our own trouble is part of the answer, never a panic.
+pub async fn run(bench: &Bench, permutation: &Permutation) -> (Ran, Vec<Event>) {
+    let began = Instant::now();
+    let recorder = Recorder::new();
+    bench.stalls.watch(&recorder);
+    let error = drive(bench, permutation, &recorder).await.err();
+    let events = recorder.finish();
+    let ran = Ran {
+        id: permutation.id.clone(),
+        error,
+        interrupted: false,
+        repeated: 0,
+        took_us: began.elapsed().as_micros() as u64,
+        events: events.len() as u64,
+    };
+    (ran, events)
+}
+
+async fn drive(bench: &Bench, permutation: &Permutation, recorder: &Arc<Recorder>) -> Result<(), String> {
+    let scenario = permutation.scenario();
+    let spec = WorldSpec::of(scenario, bench.skew_upper);
+    let mut maker = CanaryMaker::new(bench.seed ^ fingerprint(&permutation.id));
+    let world = World::start(&bench.shared, &spec, recorder, &mut maker).await.map_err(|e| e.to_string())?;
+    let options = world
+        .sessions
+        .iter()
+        .map(|(id, (session, facts))| {
+            (id.clone(), native_options(&bench.manifest, session, facts, &bench.shared.ca_file))
+        })
+        .collect();
+    let launch = Launch::new(&bench.manifest, &bench.folder, &bench.shared.ca_file, &bench.more_args);
+    let subject = Subject::start(&launch, recorder, &world.canaries).map_err(|e| e.to_string())?;
+    let stage = Stage::new(&subject, &world, recorder, options, permutation.surface);
+    stage.play(scenario, &permutation.combination.checks).await;
+    stage.close(CLOSE_LIMIT).await;
+    drop(stage);
+    subject.finish(END_LIMIT).await;
+    world.stop().await;
+    Ok(())
+}
+
+/// A number from a name, the same on every machine.
+fn fingerprint(name: &str) -> u64 {
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

@@ -1,0 +1,307 @@
+//! From what issuer and server recorded to events: names for sessions and tokens, no secrets.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flightsql_server as flight;
+use mock_idp as idp;
+use scenario_model::event::{
+    ElsewhereRequest, Fact, IssuerClosed, IssuerContact, IssuerRequest, IssuerToken, ServerContact,
+    ServerRendezvous, ServerRpc, ServerStreamEnd,
+};
+
+use crate::canary::Canaries;
+use crate::marker;
+use crate::recorder::Recorder;
+
+/// What is known about an issuer.
+#[derive(Debug, Clone)]
+pub struct IssuerNotes {
+    /// The session that alone uses it.
+    pub only_session: Option<String>,
+    /// Where its discovery document is, by the specification.
+    pub discovery_path: String,
+}
+
+/// What is known about a session.
+#[derive(Debug, Clone)]
+pub struct SessionNotes {
+    /// Its issuer.
+    pub issuer: String,
+    /// Its client id.
+    pub client_id: String,
+    /// The secret that the client was given.
+    pub client_secret: String,
+    /// The configured scope.
+    pub scope: Option<String>,
+    /// The configured audience.
+    pub audience: Option<String>,
+    /// Static token and password.
+    pub own_credentials: Vec<String>,
+}
+
+/// What is known about the server.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ServerNotes {
+    /// It has no TLS.
+    pub plaintext: bool,
+}
+
+/// Turns records into events of one trace.
+pub struct Translator {
+    recorder: Arc<Recorder>,
+    canaries: Arc<Canaries>,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    issuers: BTreeMap<String, IssuerNotes>,
+    sessions: BTreeMap<String, SessionNotes>,
+    server: ServerNotes,
+    /// Token to its label and the session that it was issued to.
+    tokens: BTreeMap<String, (String, Option<String>)>,
+}
+
+impl Translator {
+    /// For this trace.
+    pub fn new(recorder: Arc<Recorder>, canaries: Arc<Canaries>) -> Self {
+        Self { recorder, canaries, notes: Mutex::default() }
+    }
+
+    /// Makes a session known.
+    pub fn add_session(&self, id: &str, notes: SessionNotes) {
+        self.notes().sessions.insert(id.to_owned(), notes);
+    }
+
+    /// Makes an issuer known.
+    pub fn add_issuer(&self, name: &str, notes: IssuerNotes) {
+        self.notes().issuers.insert(name.to_owned(), notes);
+    }
+
+    /// Makes the server known.
+    pub fn add_server(&self, notes: ServerNotes) {
+        self.notes().server = notes;
+    }
+
+    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn only_session(&self, issuer: &str) -> Option<String> {
+        self.notes().issuers.get(issuer).and_then(|i| i.only_session.clone())
+    }
+
+    fn redacted(&self, text: &str) -> String {
+        self.canaries.scan(text).text
+    }
+
+    /// Records what an issuer, or the origin elsewhere, saw.
+    pub fn issuer(&self, record: &idp::Record) {
+        let fact = match record {
+            idp::Record::Contact { issuer, endpoint, via, .. } => Fact::IssuerContact(IssuerContact {
+                session: self.only_session(issuer),
+                issuer: issuer.clone(),
+                endpoint: endpoint.as_str().to_owned(),
+                via: via.as_str().to_owned(),
+            }),
+            idp::Record::Request { issuer, endpoint, method, path, status, .. } => {
+                let expected = self.notes().issuers.get(issuer).is_some_and(|i| i.discovery_path == *path);
+                let request = IssuerRequest {
+                    session: self.only_session(issuer),
+                    issuer: issuer.clone(),
+                    method: method.clone(),
+                    path: self.redacted(path),
+                    expected_path: expected,
+                    status: *status,
+                };
+                match endpoint {
+                    idp::Endpoint::Discovery => Fact::IssuerDiscovery(request),
+                    idp::Endpoint::Jwks => Fact::IssuerJwks(request),
+                    _ => Fact::IssuerOther(request),
+                }
+            }
+            idp::Record::Token(request) => Fact::IssuerToken(self.token(request)),
+            idp::Record::Closed { issuer, endpoint, by, requests, .. } => Fact::IssuerClosed(IssuerClosed {
+                issuer: issuer.clone(),
+                endpoint: endpoint.as_str().to_owned(),
+                by: by.as_str().to_owned(),
+                requests: *requests,
+            }),
+            idp::Record::Elsewhere { method, path, authorization, body, .. } => {
+                let header = authorization.as_ref().map(|a| a.expose()).unwrap_or_default();
+                let credential = !header.is_empty()
+                    || self.canaries.found_in(header)
+                    || self.canaries.found_in(body.expose())
+                    || self.canaries.found_in(path);
+                Fact::ElsewhereRequest(ElsewhereRequest {
+                    method: method.clone(),
+                    path: self.redacted(path),
+                    credential,
+                })
+            }
+        };
+        self.recorder.record(fact);
+    }
+
+    fn token(&self, request: &idp::TokenRequest) -> IssuerToken {
+        let only = self.only_session(&request.issuer);
+        let presented: Vec<&idp::Presented> = request.basic.iter().chain(&request.post).collect();
+        let mut notes = self.notes();
+        let by_id = presented.iter().find_map(|p| {
+            notes
+                .sessions
+                .iter()
+                .find(|(_, s)| s.client_id == p.client_id && s.issuer == request.issuer)
+                .map(|(id, _)| id.clone())
+        });
+        let session = by_id.or(only);
+        let known = session.as_ref().and_then(|id| notes.sessions.get(id)).cloned();
+        let matching = known.as_ref().is_some_and(|s| {
+            !presented.is_empty()
+                && presented
+                    .iter()
+                    .all(|p| p.client_id == s.client_id && p.secret.expose() == s.client_secret)
+        });
+        let label = request.granted.as_ref().map(|granted| {
+            let label = format!("t{}", notes.tokens.len() + 1);
+            self.canaries.add_token(granted.token.expose());
+            notes.tokens.insert(granted.token.expose().to_owned(), (label.clone(), session.clone()));
+            label
+        });
+        drop(notes);
+        let url = format!("{}?{}", request.path, request.query.as_deref().unwrap_or_default());
+        let client_auth = match (&request.basic, &request.post) {
+            (Some(_), Some(_)) => "basic+post",
+            (Some(_), None) => "basic",
+            (None, Some(_)) => "post",
+            (None, None) => "none",
+        };
+        IssuerToken {
+            issuer: request.issuer.clone(),
+            session,
+            method: request.method.clone(),
+            path: self.redacted(url.trim_end_matches('?')),
+            secret_in_url: self.canaries.found_in(&url),
+            form: request.content_type.as_deref().is_some_and(|c| {
+                c.split(';')
+                    .next()
+                    .unwrap_or_default()
+                    .trim()
+                    .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+            }),
+            grant_type: request.grant_type.clone(),
+            scope: request.scope.clone(),
+            audience: request.audience.clone(),
+            scope_as_configured: known.as_ref().is_some_and(|s| s.scope == request.scope),
+            audience_as_configured: known.as_ref().is_some_and(|s| s.audience == request.audience),
+            client_auth: client_auth.to_owned(),
+            client_auth_methods: presented.len() as u32,
+            credentials_match: matching,
+            params: request.params.iter().map(|(name, _)| self.redacted(name)).collect(),
+            empty_param: request.params.iter().any(|(_, value)| value.is_empty()),
+            status: request.status,
+            error: request.error.clone(),
+            token: label,
+            lifetime_s: request.granted.as_ref().map(|g| g.lifetime.as_secs()),
+        }
+    }
+
+    /// Records what the Flight SQL server saw.
+    pub fn server(&self, record: &flight::Record) {
+        let fact = match record {
+            flight::Record::Contact { listener, .. } => {
+                let tls = if self.notes().server.plaintext { "plaintext" } else { "accepted" };
+                Fact::ServerContact(ServerContact { session: listener.clone(), tls: tls.to_owned() })
+            }
+            flight::Record::TlsFailed { listener, reason, .. } => {
+                Fact::ServerContact(ServerContact { session: listener.clone(), tls: reason.clone() })
+            }
+            flight::Record::Rpc(rpc) => Fact::ServerRpc(self.rpc(rpc)),
+            flight::Record::StreamEnd(end) => Fact::ServerStreamEnd(ServerStreamEnd {
+                rpc: end.rpc,
+                session: end.listener.clone(),
+                method: end.method.clone(),
+                command: end.command.clone(),
+                marker: end.sql.as_deref().and_then(marker::find).map(|(marker, _)| marker),
+                rows: end.rows,
+                bytes: end.bytes,
+                code: end.code.clone(),
+                aborted: end.aborted_by_peer,
+            }),
+            flight::Record::Rendezvous { method, parties } => {
+                Fact::ServerRendezvous(ServerRendezvous { method: method.clone(), parties: *parties as u32 })
+            }
+        };
+        self.recorder.record(fact);
+    }
+
+    fn rpc(&self, rpc: &flight::Rpc) -> ServerRpc {
+        let values = &rpc.authorization;
+        let first = values.first();
+        let notes = self.notes();
+        let known = first.and_then(|p| notes.tokens.get(p.credential.expose()).cloned());
+        let foreign =
+            known.as_ref().is_some_and(|(_, owner)| owner.as_ref().is_some_and(|o| *o != rpc.listener))
+                || first.is_some_and(|p| {
+                    let strangers = notes.sessions.iter().filter(|(id, _)| **id != rpc.listener);
+                    strangers.flat_map(|(_, s)| &s.own_credentials).any(|c| c == p.credential.expose())
+                });
+        drop(notes);
+        let header = |name: &str| {
+            rpc.attribution
+                .iter()
+                .find(|(n, _)| n == name)
+                .map_or(&[] as &[String], |(_, values)| values.as_slice())
+        };
+        let one = |name: &str| header(name).first().map(|v| decoded(v));
+        let found = rpc.sql.as_deref().and_then(marker::find);
+        let schemes: Vec<&str> = values.iter().map(|p| p.scheme.as_str()).collect();
+        ServerRpc {
+            rpc: rpc.id,
+            session: rpc.listener.clone(),
+            method: rpc.method.clone(),
+            command: rpc.command.clone(),
+            marker: found.as_ref().map(|(marker, _)| marker.clone()),
+            marker_user: found.and_then(|(_, user)| user),
+            authorization_values: values.len() as u32,
+            scheme: if schemes.is_empty() { "none".to_owned() } else { schemes.join("+") },
+            token_state: first.map_or("none", |p| state(p.state)).to_owned(),
+            token: known.map(|(label, _)| label),
+            foreign,
+            remaining_ms: rpc.remaining_ms,
+            has_user: !header("x-user-id").is_empty(),
+            user: one("x-user-id"),
+            user_values: header("x-user-id").len() as u32,
+            user_email: one("x-user-email"),
+            user_name: one("x-user-name"),
+            org: one("x-org-id"),
+            client_type: one("x-client-type"),
+            attribution_headers: ["x-user-id", "x-user-email", "x-user-name", "x-org-id"]
+                .iter()
+                .map(|name| header(name).len() as u32)
+                .sum(),
+            principal: rpc.principal.as_deref().map(|p| self.redacted(p)),
+            refused: rpc.refused.clone(),
+        }
+    }
+}
+
+fn state(state: flight::TokenState) -> &'static str {
+    use flight::TokenState as S;
+    match state {
+        S::Valid => "valid",
+        S::Expired => "expired",
+        S::Refused => "refused",
+        S::Unknown => "unknown",
+        S::Malformed => "malformed",
+        S::StaticValid => "static",
+        S::SessionValid => "session",
+        S::BasicValid => "basic",
+        S::BasicInvalid => "unknown",
+    }
+}
+
+fn decoded(value: &str) -> String {
+    percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned()
+}

@@ -1,0 +1,362 @@
+//! Issuers and server of one permutation: started from a scenario, changed by its steps, stopped when dropped.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flightsql_server as flight;
+use mock_idp as idp;
+use scenario_model::scenario::{Auth, Issuer, IssuerName, OauthSettings, Scenario, Session, WorldSet};
+
+use crate::canary::{Canaries, CanaryMaker};
+use crate::recorder::Recorder;
+use crate::render::{CaFile, SessionFacts};
+use crate::run::faults;
+use crate::run::translate::{IssuerNotes, ServerNotes, SessionNotes, Translator};
+
+/// What all worlds of a process share, because it costs time to make.
+pub struct Shared {
+    /// The throw-away CA.
+    pub ca: idp::tls::ThrowAwayCa,
+    /// Its certificate, for subjects.
+    pub ca_file: CaFile,
+    /// Signing keys.
+    pub keys: Arc<idp::KeyPool>,
+    /// SQL engine and tables.
+    pub engine: flight::Engine,
+    idp_tls: Arc<rustls::ServerConfig>,
+    flight_tls: Arc<rustls::ServerConfig>,
+}
+
+impl Shared {
+    /// Makes CA, keys and tables; the CA's certificate is written to `ca_path`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn new(ca_path: &std::path::Path) -> Result<Self, std::io::Error> {
+        let ca = idp::tls::ThrowAwayCa::new();
+        std::fs::write(ca_path, ca.ca_pem())?;
+        let idp_tls = ca.server_config(&[b"h2", b"http/1.1"]);
+        let flight_tls = ca.server_config(&[b"h2"]);
+        Ok(Self {
+            ca_file: CaFile { path: ca_path.display().to_string(), text: ca.ca_pem().to_owned() },
+            ca,
+            keys: Arc::new(idp::KeyPool::new()),
+            engine: flight::Engine::demo(),
+            idp_tls,
+            flight_tls,
+        })
+    }
+}
+
+/// What a world is made from: a scenario's, or the calibration's with an issuer for each lifetime.
+pub struct WorldSpec {
+    /// Issuers by name.
+    pub issuers: BTreeMap<String, (Issuer, u64)>,
+    /// Sessions, each with the name of its issuer.
+    pub sessions: Vec<(Session, String)>,
+    /// The server.
+    pub server: scenario_model::scenario::Server,
+}
+
+impl WorldSpec {
+    /// The world of a scenario, for a subject with this refresh skew.
+    pub fn of(scenario: &Scenario, skew_upper: f64) -> Self {
+        let mut sessions = scenario.session.clone();
+        let plain_a = scenario.step.iter().any(|s| s.session == "a") && !sessions.iter().any(|s| s.id == "a");
+        if plain_a || sessions.is_empty() {
+            sessions.insert(0, plain_session("a"));
+        }
+        let lifetime = |issuer: &Issuer| issuer.expires_in.map_or(3600, |l| l.resolve(skew_upper));
+        let issuers = [IssuerName::Main, IssuerName::Healthy]
+            .into_iter()
+            .filter(|name| sessions.iter().any(|s| s.issuer == *name))
+            .map(|name| match name {
+                IssuerName::Main => {
+                    let issuer = scenario.world.issuer.clone();
+                    let seconds = lifetime(&issuer);
+                    (name.as_str().to_owned(), (issuer, seconds))
+                }
+                IssuerName::Healthy => (name.as_str().to_owned(), (Issuer::default(), 3600)),
+            })
+            .collect();
+        let sessions = sessions.into_iter().map(|s| (s.clone(), s.issuer.as_str().to_owned())).collect();
+        Self { issuers, sessions, server: scenario.world.server.clone() }
+    }
+}
+
+/// A session with OAuth and nothing unusual.
+pub fn plain_session(id: &str) -> Session {
+    Session {
+        id: id.to_owned(),
+        issuer: IssuerName::Main,
+        auth: Auth::Oauth,
+        also: Vec::new(),
+        oauth: OauthSettings::default(),
+        attribution: None,
+    }
+}
+
+/// A running world.
+pub struct World {
+    issuers: BTreeMap<String, idp::MockIdp>,
+    server: flight::FlightSqlServer,
+    elsewhere: idp::OtherOrigin,
+    issuer_settings: BTreeMap<String, Issuer>,
+    /// What each session is given.
+    pub sessions: BTreeMap<String, (Session, SessionFacts)>,
+    /// Secrets of this world.
+    pub canaries: Arc<Canaries>,
+}
+
+/// Why a world did not start: always our own trouble.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// An issuer.
+    #[error("the issuer did not start: {0}")]
+    Issuer(#[from] idp::StartError),
+    /// The server.
+    #[error("the Flight SQL server did not start: {0}")]
+    Server(#[from] flight::StartError),
+}
+
+/// The audience that issuers put into tokens unless asked, and that the server wants.
+const AUDIENCE: &str = "https://flight.example.test";
+
+impl World {
+    /// Starts issuers and server.
+    ///
+    /// # Errors
+    /// If something cannot listen.
+    pub async fn start(
+        shared: &Shared,
+        spec: &WorldSpec,
+        recorder: &Arc<Recorder>,
+        maker: &mut CanaryMaker,
+    ) -> Result<Self, WorldError> {
+        let canaries = Arc::new(Canaries::default());
+        let mut facts: BTreeMap<String, SessionFacts> = BTreeMap::new();
+        for (session, _) in &spec.sessions {
+            facts.insert(session.id.clone(), secrets_for(session, maker, &canaries));
+        }
+        let translator = Arc::new(Translator::new(recorder.clone(), canaries.clone()));
+        for (session, issuer) in &spec.sessions {
+            translator.add_session(&session.id, session_notes(session, issuer, &facts[&session.id]));
+        }
+        let elsewhere_notes = translator.clone();
+        let elsewhere = idp::OtherOrigin::start(
+            idp::Scheme::Https(shared.idp_tls.clone()),
+            "elsewhere".to_owned(),
+            Arc::new(move |record| elsewhere_notes.issuer(&record)),
+        )
+        .await?;
+        let mut issuers = BTreeMap::new();
+        for (name, (settings, lifetime)) in &spec.issuers {
+            let config =
+                issuer_config(shared, name, settings, *lifetime, spec, &facts, &translator, &elsewhere.url());
+            let issuer = idp::MockIdp::start(config).await?;
+            let using: Vec<&(Session, String)> = spec.sessions.iter().filter(|(_, i)| i == name).collect();
+            translator.add_issuer(
+                name,
+                IssuerNotes {
+                    only_session: (using.len() == 1).then(|| using[0].0.id.clone()),
+                    discovery_path: path_of(&issuer.discovery_url()),
+                },
+            );
+            for (session, _) in using {
+                let facts = facts.get_mut(&session.id).expect("every session has facts");
+                facts.issuer = issuer.issuer();
+                facts.token_url = issuer.token_url();
+            }
+            issuers.insert(name.clone(), issuer);
+        }
+        let server = start_server(shared, spec, &facts, &issuers, &translator).await?;
+        for (id, facts) in &mut facts {
+            facts.server_port = server.port(id).expect("a listener for each session");
+            facts.plaintext = spec.server.plaintext;
+        }
+        let sessions = spec
+            .sessions
+            .iter()
+            .map(|(session, _)| (session.id.clone(), (session.clone(), facts[&session.id].clone())))
+            .collect();
+        let issuer_settings =
+            spec.issuers.iter().map(|(name, (settings, _))| (name.clone(), settings.clone())).collect();
+        Ok(Self { issuers, server, elsewhere, issuer_settings, sessions, canaries })
+    }
+
+    /// Changes the world, at once.
+    pub fn change(&self, set: &WorldSet) {
+        let Some(main) = self.issuers.get(IssuerName::Main.as_str()) else { return };
+        let mut settings = self.issuer_settings[IssuerName::Main.as_str()].clone();
+        let touched = set.stall.is_some() || set.fault.is_some() || set.issuer_fault.is_some();
+        if set.stall.is_some() {
+            settings.stall = None;
+        }
+        if set.fault.is_some() {
+            settings.fault.clear();
+        }
+        if let Some(faults) = &set.issuer_fault {
+            settings.fault.clone_from(faults);
+        }
+        if touched {
+            main.set_faults(faults::of_issuer(&settings, &self.elsewhere.url()));
+        }
+        if set.rotate_keys {
+            main.rotate_keys();
+        }
+        if set.refuse_tokens {
+            self.server.refuse_tokens_issued_so_far();
+        }
+    }
+
+    /// Stops everything and waits for it.
+    pub async fn stop(self) {
+        self.server.shutdown().await;
+        for issuer in self.issuers.into_values() {
+            issuer.shutdown().await;
+        }
+    }
+}
+
+fn secrets_for(session: &Session, maker: &mut CanaryMaker, canaries: &Canaries) -> SessionFacts {
+    let fill = |template: &Option<String>, canary: String| match template {
+        Some(template) => template.replace("{canary}", &canary),
+        None => canary,
+    };
+    let facts = SessionFacts {
+        client_id: fill(&session.oauth.client_id, maker.make(&format!("fc-client-{}-", session.id))),
+        client_secret: fill(&session.oauth.client_secret, maker.make("fcs-")),
+        username: maker.make("fc-user-"),
+        password: maker.make("fcp-"),
+        token: maker.make("fct-"),
+        ..SessionFacts::default()
+    };
+    canaries.add("client_secret", &facts.client_secret);
+    canaries.add_basic("client_secret", &facts.client_id, &facts.client_secret);
+    canaries.add("password", &facts.password);
+    canaries.add_basic("password", &facts.username, &facts.password);
+    canaries.add("token", &facts.token);
+    facts
+}
+
+fn session_notes(session: &Session, issuer: &str, facts: &SessionFacts) -> SessionNotes {
+    SessionNotes {
+        issuer: issuer.to_owned(),
+        client_id: facts.client_id.clone(),
+        client_secret: facts.client_secret.clone(),
+        scope: session.oauth.scope.clone(),
+        audience: session.oauth.audience.clone(),
+        own_credentials: vec![facts.token.clone(), facts.password.clone()],
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "everything that an issuer of a world depends on")]
+fn issuer_config(
+    shared: &Shared,
+    name: &str,
+    settings: &Issuer,
+    lifetime: u64,
+    spec: &WorldSpec,
+    facts: &BTreeMap<String, SessionFacts>,
+    translator: &Arc<Translator>,
+    elsewhere: &str,
+) -> idp::Config {
+    use scenario_model::scenario::{Alg, ClientAuth, Required, Scheme, TokenForm};
+    let notes = translator.clone();
+    let mut config = idp::Config::new(shared.keys.clone(), Arc::new(move |record| notes.issuer(&record)));
+    config.name = name.to_owned();
+    config.scheme = match settings.scheme {
+        Scheme::Https => idp::Scheme::Https(shared.idp_tls.clone()),
+        Scheme::Http => idp::Scheme::Http,
+    };
+    config.path.clone_from(&settings.path);
+    config.trailing_slash = settings.trailing_slash;
+    config.listeners = if settings.own_ports || settings.stall.is_some() {
+        idp::Listeners::PerEndpoint
+    } else {
+        idp::Listeners::Shared
+    };
+    config.client_auth = match settings.client_auth {
+        ClientAuth::Any => idp::ClientAuth::Any,
+        ClientAuth::Basic => idp::ClientAuth::BasicOnly,
+        ClientAuth::Post => idp::ClientAuth::PostOnly,
+    };
+    config.token.format = match settings.token {
+        TokenForm::Jwt => idp::TokenFormat::Jwt,
+        TokenForm::Opaque => idp::TokenFormat::Opaque,
+    };
+    config.token.alg = match settings.alg {
+        Alg::RS256 => idp::Alg::Rs256,
+        Alg::ES256 => idp::Alg::Es256,
+    };
+    config.token.lifetime = Duration::from_secs(lifetime);
+    config.token.audience = AUDIENCE.to_owned();
+    config.token.require_audience = settings.require.contains(&Required::Audience);
+    config.token.require_scope = settings.require.contains(&Required::Scope);
+    let clients = spec.sessions.iter().filter(|(_, issuer)| issuer == name).map(|(session, _)| {
+        let facts = &facts[&session.id];
+        let wrong = if session.oauth.wrong_secret { "another-" } else { "" };
+        idp::Client {
+            id: facts.client_id.clone(),
+            secret: idp::Secret::new(format!("{wrong}{}", facts.client_secret)),
+        }
+    });
+    config.clients = idp::Clients::Registered(clients.collect());
+    config.faults = faults::of_issuer(settings, elsewhere);
+    config
+}
+
+async fn start_server(
+    shared: &Shared,
+    spec: &WorldSpec,
+    facts: &BTreeMap<String, SessionFacts>,
+    issuers: &BTreeMap<String, idp::MockIdp>,
+    translator: &Arc<Translator>,
+) -> Result<flight::FlightSqlServer, WorldError> {
+    let uses =
+        |wanted: Auth| spec.sessions.iter().find(|(s, _)| s.auth == wanted || s.also.contains(&wanted));
+    let basic = uses(Auth::Basic).map(|(s, _)| &facts[&s.id]);
+    let token = uses(Auth::Token).map(|(s, _)| &facts[&s.id]);
+    let mut trusted = Vec::new();
+    for issuer in issuers.values() {
+        let mut audiences: Vec<String> = vec![AUDIENCE.to_owned()];
+        audiences.extend(spec.sessions.iter().filter_map(|(s, _)| s.oauth.audience.clone()));
+        audiences.dedup();
+        for audience in audiences {
+            trusted.push(flight::TrustedIssuer {
+                issuer: issuer.issuer(),
+                discovery_url: format!(
+                    "{}/.well-known/openid-configuration",
+                    issuer.back_channel().trim_end_matches('/')
+                ),
+                audience,
+                algorithms: vec![flight::Algorithm::RS256, flight::Algorithm::ES256],
+                leeway: Duration::ZERO,
+            });
+        }
+    }
+    let notes = translator.clone();
+    let config = flight::Config {
+        listeners: facts.keys().cloned().collect(),
+        tls: (!spec.server.plaintext).then(|| shared.flight_tls.clone()),
+        engine: shared.engine.clone(),
+        ways_in: flight::WaysIn {
+            anonymous: spec.server.anonymous || uses(Auth::None).is_some(),
+            basic: basic.map(|f| (f.username.clone(), flight::Secret::new(f.password.clone()))),
+            static_token: token.map(|f| flight::Secret::new(f.token.clone())),
+            oauth: trusted,
+        },
+        faults: faults::of_server(&spec.server.fault),
+        rendezvous: spec.server.rendezvous.as_ref().map(faults::rendezvous),
+        recorder: Arc::new(move |record| notes.server(&record)),
+    };
+    let notes = ServerNotes { plaintext: spec.server.plaintext };
+    translator.add_server(notes);
+    Ok(flight::FlightSqlServer::start(config).await?)
+}
+
+fn path_of(url: &str) -> String {
+    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    after_scheme.find('/').map_or("/", |at| &after_scheme[at..]).to_owned()
+}

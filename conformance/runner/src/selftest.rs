@@ -1,0 +1,320 @@
+//! `selftest`: every defect and variant of the reference client against the whole catalogue.
+//!
+//! The matrix that is found must be exactly the one that is checked in: which check has which outcome for which defect.
+//! A defect that nobody sees, a check that nobody fails, a variant that does not pass: each is an error.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use reference_client::{Defect, Variant};
+use scenario_model::bundle::Ran;
+use scenario_model::catalogue::Catalogue;
+use scenario_model::diagnostic::word_help;
+use scenario_model::event::Event;
+use scenario_model::load::ResolvedCheck;
+use scenario_model::plan::{Choice, Permutation, plan};
+use scenario_model::report::Judge;
+use scenario_model::trace::Trace;
+use scenario_model::verdict::Outcome;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::cli::SelftestArgs;
+use crate::embedded;
+use crate::necessity::{self, Recording};
+use crate::operator::OperatorError;
+use crate::output;
+use crate::recorder::StallWatch;
+use crate::run::calibrate::calibrate;
+use crate::run::permutation::Bench;
+use crate::run::schedule::{Places, run_all};
+use crate::run::world::Shared;
+use crate::target::Target;
+
+/// The matrix that is checked in.
+const MATRIX: &str = include_str!("../../../fixtures/selftest/matrix.json");
+
+/// Defects that do nothing real: no check may pass for them.
+const DO_NOTHING: [Defect; 5] =
+    [Defect::Null, Defect::Liar, Defect::Silent, Defect::Crash, Defect::EarlyExit];
+
+/// Who to which check to the outcomes that are not a pass, with how many permutations.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Matrix(pub BTreeMap<String, BTreeMap<String, BTreeMap<Outcome, u32>>>);
+
+/// One way for the reference client to behave.
+#[derive(Debug, Clone, Copy)]
+enum Who {
+    Clean,
+    Defect(Defect),
+    Variant(Variant),
+}
+
+impl Who {
+    fn all() -> Vec<Self> {
+        let defects = Defect::ALL.iter().copied().map(Self::Defect);
+        let variants = Variant::ALL.iter().copied().map(Self::Variant);
+        std::iter::once(Self::Clean).chain(variants).chain(defects).collect()
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Clean => "clean".to_owned(),
+            Self::Defect(defect) => defect.name().to_owned(),
+            Self::Variant(variant) => variant.name().to_owned(),
+        }
+    }
+
+    fn args(self) -> Vec<String> {
+        match self {
+            Self::Clean => Vec::new(),
+            Self::Defect(defect) => vec!["--defect".to_owned(), defect.name().to_owned()],
+            Self::Variant(variant) => vec!["--variant".to_owned(), variant.name().to_owned()],
+        }
+    }
+}
+
+/// The name is one of a defect or variant.
+///
+/// # Errors
+/// If not, with the nearest.
+pub fn known_behaviour(option: &str, name: &str) -> Result<(), OperatorError> {
+    let known: Vec<&str> = match option {
+        "--defect" => Defect::ALL.iter().map(|d| d.name()).collect(),
+        _ => Variant::ALL.iter().map(|v| v.name()).collect(),
+    };
+    if known.contains(&name) {
+        return Ok(());
+    }
+    let what = if option == "--defect" { "defect" } else { "variant" };
+    Err(OperatorError::Unknown { what, name: name.to_owned(), help: word_help(name, known.iter().copied()) })
+}
+
+/// Runs the proof; 0 if everything is as it is checked in.
+///
+/// # Errors
+/// What the operator must put right.
+pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
+    let began = Instant::now();
+    let everybody = Who::all();
+    let names: Vec<String> = everybody.iter().map(|w| w.name()).collect();
+    for name in &args.only {
+        if !names.contains(name) {
+            let help = word_help(name, names.iter().map(String::as_str));
+            return Err(OperatorError::Unknown { what: "defect or variant", name: name.clone(), help });
+        }
+    }
+    let chosen: Vec<Who> =
+        everybody.into_iter().filter(|w| args.only.is_empty() || args.only.contains(&w.name())).collect();
+    let catalogue = embedded::catalogue(None)?;
+    let recordings = record(&chosen, &catalogue, usize::from(args.jobs)).await?;
+    let ran = began.elapsed();
+
+    let judging = Instant::now();
+    let judge = Judge::with(catalogue.scenarios.clone(), catalogue.rules.clone());
+    let (matrix, mut problems) = matrix_of(&recordings, &judge, &catalogue.rules);
+    problems.extend(withheld(&recordings, &judge));
+    if args.only.is_empty() {
+        problems.extend(unseen(&matrix, &catalogue));
+        problems.extend(necessity::unnecessary(&recordings, &judge));
+    }
+    let judged = judging.elapsed();
+
+    if let Some(path) = &args.write_matrix {
+        let mut text = serde_json::to_string_pretty(&matrix).expect("plain data");
+        text.push('\n');
+        output::write(path, &text)?;
+    } else {
+        problems.extend(differences(&matrix, &chosen)?);
+    }
+    let mut out = String::new();
+    for problem in &problems {
+        out.push_str(&format!("problem: {problem}\n"));
+    }
+    let permutations: usize = recordings.iter().map(|r| r.traces.len()).sum();
+    let failed_by: BTreeSet<&String> = matrix.0.values().flat_map(|checks| checks.keys()).collect();
+    out.push_str(&format!(
+        "behaviours    {} ({} permutations over real sockets in {:.1} s, judged in {:.1} s)\n",
+        recordings.len(),
+        permutations,
+        ran.as_secs_f64(),
+        judged.as_secs_f64()
+    ));
+    out.push_str(&format!(
+        "checks        {}, of which {} were failed by some defect\n",
+        catalogue.checks().len(),
+        failed_by.len()
+    ));
+    let verdict =
+        if problems.is_empty() { "the suite can fail, and does where it must" } else { "not proven" };
+    out.push_str(&format!("verdict       {verdict}: {} problems\n", problems.len()));
+    output::data(&out);
+    Ok(u8::from(!problems.is_empty()))
+}
+
+async fn record(chosen: &[Who], catalogue: &Catalogue, jobs: usize) -> Result<Vec<Recording>, OperatorError> {
+    let target = Target::find("reference")?;
+    let folder = tempfile::tempdir().map_err(|e| OperatorError::Ours(e.to_string()))?;
+    let permutations = plan(&catalogue.scenarios, &target.manifest, &Choice::default());
+    let applicable: Vec<&Permutation> = permutations.iter().filter(|p| p.not_applicable.is_none()).collect();
+    output::talk(&format!("{} behaviours, {} permutations each", chosen.len(), applicable.len()));
+    let places = Places::new(jobs);
+    let (_keep, stop) = watch::channel(false);
+    let mut running = FuturesUnordered::new();
+    let stalls = StallWatch::start();
+    for (nth, who) in chosen.iter().enumerate() {
+        let ca = folder.path().join(format!("ca-{nth}.pem"));
+        let mut bench = Bench {
+            shared: Shared::new(&ca).map_err(|e| OperatorError::Ours(e.to_string()))?,
+            manifest: target.manifest.clone(),
+            folder: target.folder.clone(),
+            more_args: who.args(),
+            skew_upper: 1.5,
+            seed: nth as u64,
+            stalls: stalls.clone(),
+        };
+        let (places, stop, applicable) = (places.clone(), stop.clone(), &applicable);
+        running.push(async move {
+            // As in a real run: a subject that cannot make a plain query gets the least skew.
+            if let Ok(found) = calibrate(&bench).await {
+                bench.skew_upper = found.upper.min(600.0);
+            }
+            let traces = Mutex::new(BTreeMap::new());
+            let ended = |ran: Ran, events: Vec<Event>| {
+                traces.lock().expect("not poisoned").insert(ran.id.clone(), (ran, events));
+            };
+            run_all(&bench, applicable, &catalogue.rules, &places, stop, ended, &|_| {}).await;
+            (who.name(), traces.into_inner().expect("not poisoned"))
+        });
+    }
+    let mut recordings = Vec::new();
+    while let Some((name, traces)) = running.next().await {
+        output::talk(&format!("{:>3} of {}: {name}", recordings.len() + 1, chosen.len()));
+        let traces = permutations
+            .iter()
+            .filter_map(|p| {
+                let (ran, events) = traces.get(&p.id)?;
+                Some((p.clone(), ran.clone(), Trace::new(events.clone())))
+            })
+            .collect();
+        recordings.push(Recording { who: name, words: target.manifest.words.clone(), traces });
+    }
+    recordings.sort_by(|a, b| a.who.cmp(&b.who));
+    Ok(recordings)
+}
+
+fn matrix_of(recordings: &[Recording], judge: &Judge, rules: &[ResolvedCheck]) -> (Matrix, Vec<String>) {
+    let mut matrix = Matrix::default();
+    let mut problems = Vec::new();
+    for recording in recordings {
+        let row = matrix.0.entry(recording.who.clone()).or_default();
+        for (permutation, ran, trace) in &recording.traces {
+            if let Some(error) = &ran.error {
+                problems.push(format!("{}: {} did not run: {error}", recording.who, permutation.id));
+                continue;
+            }
+            let verdicts =
+                judge.verdicts(&permutation.combination, permutation.surface, &recording.words, trace);
+            for verdict in verdicts.iter().filter(|v| v.outcome != Outcome::Pass) {
+                if verdict.outcome == Outcome::Inconclusive {
+                    problems.push(format!(
+                        "{}: {} {} is inconclusive: the machine stalled",
+                        recording.who, permutation.id, verdict.check
+                    ));
+                }
+                *row.entry(verdict.check.clone()).or_default().entry(verdict.outcome).or_insert(0) += 1;
+            }
+        }
+    }
+    let _ = rules;
+    (matrix, problems)
+}
+
+/// The clean client and the variants pass everything; those that do nothing pass nothing.
+fn withheld(recordings: &[Recording], judge: &Judge) -> Vec<String> {
+    let mut problems = Vec::new();
+    let benign: Vec<String> =
+        std::iter::once("clean".to_owned()).chain(Variant::ALL.iter().map(|v| v.name().to_owned())).collect();
+    let do_nothing: Vec<&str> = DO_NOTHING.iter().map(|d| d.name()).collect();
+    for recording in recordings {
+        for (permutation, _, trace) in &recording.traces {
+            for verdict in
+                judge.verdicts(&permutation.combination, permutation.surface, &recording.words, trace)
+            {
+                if benign.contains(&recording.who) && verdict.outcome != Outcome::Pass {
+                    let why =
+                        verdict.findings.first().map(|f| format!(": {}, but {}", f.expected, f.observed));
+                    problems.push(format!(
+                        "{} is {} for `{}` in {}{}",
+                        verdict.check,
+                        verdict.outcome,
+                        recording.who,
+                        permutation.id,
+                        why.unwrap_or_default()
+                    ));
+                }
+                if do_nothing.contains(&recording.who.as_str()) && verdict.outcome == Outcome::Pass {
+                    problems
+                        .push(format!("{} passes `{}` in {}", verdict.check, recording.who, permutation.id));
+                }
+            }
+        }
+    }
+    problems
+}
+
+/// Checks that no defect fails, other than those that do nothing at all; defects that no check sees.
+fn unseen(matrix: &Matrix, catalogue: &Catalogue) -> Vec<String> {
+    let do_nothing: Vec<&str> = DO_NOTHING.iter().map(|d| d.name()).collect();
+    let real = matrix.0.iter().filter(|(who, _)| !do_nothing.contains(&who.as_str()));
+    let broken = |o: &Outcome| matches!(o, Outcome::Fail | Outcome::Warn | Outcome::Info);
+    let failed: BTreeSet<&String> = real
+        .flat_map(|(_, checks)| {
+            checks.iter().filter(|(_, outcomes)| outcomes.keys().any(broken)).map(|(check, _)| check)
+        })
+        .collect();
+    let mut problems: Vec<String> = catalogue
+        .checks()
+        .iter()
+        .filter(|check| !failed.contains(check))
+        .map(|check| format!("no defect fails {check}"))
+        .collect();
+    for defect in Defect::ALL {
+        if matrix.0.get(defect.name()).is_none_or(BTreeMap::is_empty) {
+            problems.push(format!("no check sees the defect `{}`", defect.name()));
+        }
+    }
+    problems
+}
+
+/// How the matrix differs from the one that is checked in, for those that were run.
+fn differences(found: &Matrix, chosen: &[Who]) -> Result<Vec<String>, OperatorError> {
+    let wanted: Matrix = serde_json::from_str(MATRIX)
+        .map_err(|e| OperatorError::Ours(format!("the matrix that is checked in cannot be read: {e}")))?;
+    let mut problems = Vec::new();
+    for who in chosen {
+        let name = who.name();
+        let (here, there) = (found.0.get(&name), wanted.0.get(&name));
+        let checks: BTreeSet<&String> = here.into_iter().chain(there).flat_map(|c| c.keys()).collect();
+        for check in checks {
+            let (here, there) = (here.and_then(|c| c.get(check)), there.and_then(|c| c.get(check)));
+            if here != there {
+                let words = |o: Option<&BTreeMap<Outcome, u32>>| match o {
+                    Some(outcomes) => {
+                        outcomes.iter().map(|(o, n)| format!("{n} {o}")).collect::<Vec<_>>().join(", ")
+                    }
+                    None => "pass".to_owned(),
+                };
+                problems.push(format!(
+                    "{name}: {check}: checked in is {}, found {}",
+                    words(there),
+                    words(here)
+                ));
+            }
+        }
+    }
+    Ok(problems)
+}

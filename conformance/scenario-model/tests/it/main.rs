@@ -1,0 +1,4 @@
+//! The catalogue that ships, and mistakes in scenario files.
+
+mod catalogue;
+mod mistakes;
