@@ -36,9 +36,9 @@ pub struct WaysIn {
     /// Callers without any credentials are served.
     pub anonymous: bool,
     /// Username and password, by Handshake.
-    pub basic: Option<(String, Secret)>,
-    /// A fixed bearer token.
-    pub static_token: Option<Secret>,
+    pub basic: Vec<(String, Secret)>,
+    /// Fixed bearer tokens.
+    pub static_tokens: Vec<Secret>,
     /// Tokens of these issuers. An issuer may be there several times, for several audiences.
     pub oauth: Vec<TrustedIssuer>,
 }

@@ -1,6 +1,6 @@
 //! Who a caller is: judged from the head of a call, before any of its body runs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
@@ -38,7 +38,7 @@ pub(crate) struct Door {
 #[derive(Default)]
 struct State {
     /// Tokens that Handshakes gave.
-    sessions: HashSet<String>,
+    sessions: HashMap<String, String>,
     /// Bearer values that were seen.
     seen: HashSet<String>,
     /// Those that are not taken any more.
@@ -91,7 +91,7 @@ impl Door {
         };
         let user = self.user_of(credential);
         let state = if user.is_some() { TokenState::BasicValid } else { TokenState::BasicInvalid };
-        let given = user.is_some().then(|| self.new_session());
+        let given = user.as_ref().map(|user| self.new_session(user));
         let judged = Judged {
             presented: vec![Presented {
                 scheme: scheme.clone(),
@@ -105,17 +105,22 @@ impl Door {
     }
 
     fn user_of(&self, credential: &str) -> Option<String> {
-        let (user, password) = self.ways.basic.as_ref()?;
         let text = String::from_utf8(ANY_PADDING.decode(credential).ok()?).ok()?;
         let (given_user, given_password) = text.split_once(':')?;
-        (given_user == user && given_password == password.expose()).then(|| user.clone())
+        let known =
+            |(user, password): &&(String, Secret)| user == given_user && password.expose() == given_password;
+        self.ways.basic.iter().find(known).map(|(user, _)| user.clone())
     }
 
-    fn new_session(&self) -> String {
+    fn new_session(&self, user: &str) -> String {
         let mut bytes = [0; 24];
         getrandom::fill(&mut bytes).expect("the system has randomness");
         let token = format!("session-{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes));
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).sessions.insert(token.clone());
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .sessions
+            .insert(token.clone(), user.to_owned());
         token
     }
 
@@ -127,14 +132,13 @@ impl Door {
         if !scheme.eq_ignore_ascii_case("bearer") || credential.is_empty() {
             return refuse(TokenState::Malformed, "the authorization header holds no token");
         }
-        if self.ways.static_token.as_ref().is_some_and(|t| t.expose() == credential) {
+        if self.ways.static_tokens.iter().any(|t| t.expose() == credential) {
             return (TokenState::StaticValid, Ok("static-token".to_owned()));
         }
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            if state.sessions.contains(credential) {
-                let user = self.ways.basic.as_ref().map_or_else(String::new, |(user, _)| user.clone());
-                return (TokenState::SessionValid, Ok(user));
+            if let Some(user) = state.sessions.get(credential) {
+                return (TokenState::SessionValid, Ok(user.clone()));
             }
             if state.refused.contains(credential) {
                 return refuse(TokenState::Refused, "the token was revoked");

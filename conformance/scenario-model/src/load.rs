@@ -171,13 +171,28 @@ fn fill(
         }
         Value::Object(object) => {
             for (key, item) in object.iter_mut().filter(|(key, _)| !(at.is_empty() && *key == "matrix")) {
-                // Bodies and patches are the issuer's words: braces in them are JSON.
-                if !matches!(key.as_str(), "body" | "patch") || item.as_str().is_some_and(is_placeholder) {
-                    fill(document, item, &format!("{at}/{key}"), values, wrong);
+                match key.as_str() {
+                    "body" | "patch" => fill_whole(item, values),
+                    _ => fill(document, item, &format!("{at}/{key}"), values, wrong),
                 }
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// In the issuer's own words braces are JSON: only a text that is one known placeholder is filled in.
+fn fill_whole(value: &mut Value, values: &[(String, Value)]) {
+    match value {
+        Value::String(text) if is_placeholder(text) => {
+            let name = &text[1..text.len() - 1];
+            if let Some((_, filled)) = values.iter().find(|(known, _)| known == name) {
+                *value = filled.clone();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| fill_whole(item, values)),
+        Value::Object(object) => object.values_mut().for_each(|item| fill_whole(item, values)),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

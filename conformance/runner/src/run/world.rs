@@ -314,10 +314,10 @@ async fn start_server(
     issuers: &BTreeMap<String, idp::MockIdp>,
     translator: &Arc<Translator>,
 ) -> Result<flight::FlightSqlServer, WorldError> {
-    let uses =
-        |wanted: Auth| spec.sessions.iter().find(|(s, _)| s.auth == wanted || s.also.contains(&wanted));
-    let basic = uses(Auth::Basic).map(|(s, _)| &facts[&s.id]);
-    let token = uses(Auth::Token).map(|(s, _)| &facts[&s.id]);
+    let using = |wanted: Auth| {
+        let uses = move |s: &Session| s.auth == wanted || s.also.contains(&wanted);
+        spec.sessions.iter().filter(move |(s, _)| uses(s)).map(|(s, _)| &facts[&s.id])
+    };
     let mut trusted = Vec::new();
     for issuer in issuers.values() {
         let mut audiences: Vec<String> = vec![AUDIENCE.to_owned()];
@@ -342,9 +342,11 @@ async fn start_server(
         tls: (!spec.server.plaintext).then(|| shared.flight_tls.clone()),
         engine: shared.engine.clone(),
         ways_in: flight::WaysIn {
-            anonymous: spec.server.anonymous || uses(Auth::None).is_some(),
-            basic: basic.map(|f| (f.username.clone(), flight::Secret::new(f.password.clone()))),
-            static_token: token.map(|f| flight::Secret::new(f.token.clone())),
+            anonymous: spec.server.anonymous || using(Auth::None).next().is_some(),
+            basic: using(Auth::Basic)
+                .map(|f| (f.username.clone(), flight::Secret::new(f.password.clone())))
+                .collect(),
+            static_tokens: using(Auth::Token).map(|f| flight::Secret::new(f.token.clone())).collect(),
             oauth: trusted,
         },
         faults: faults::of_server(&spec.server.fault),
