@@ -27,6 +27,7 @@ use crate::recorder::StallWatch;
 use crate::run::calibrate::calibrate;
 use crate::run::permutation::Bench;
 use crate::run::schedule::{Places, run_all};
+use crate::run::subject::Launch;
 use crate::run::world::Shared;
 use crate::select::select;
 use crate::target::Target;
@@ -119,11 +120,11 @@ fn bench(target: &Target, folder: &Path, args: &RunArgs) -> Result<Bench, Operat
             more_args.extend([option.to_owned(), name.clone()]);
         }
     }
+    let launch = Launch::new(&target.manifest, &target.folder, &shared.ca_file, &more_args);
     Ok(Bench {
         shared,
         manifest: target.manifest.clone(),
-        folder: target.folder.clone(),
-        more_args,
+        launch,
         skew_upper: 0.0,
         seed: args.seed.unwrap_or_else(rand::random),
         stalls: StallWatch::start(),

@@ -9,7 +9,7 @@ use crate::canary::Canaries;
 use crate::operator::OperatorError;
 use crate::recorder::Recorder;
 use crate::run::permutation::Bench;
-use crate::run::subject::{Answer, Launch, Subject};
+use crate::run::subject::{Answer, Subject};
 
 /// How long a subject may take to start and answer.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -22,8 +22,7 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 pub async fn greet(bench: &Bench) -> Result<Option<String>, OperatorError> {
     let name = bench.manifest.name.clone();
     let recorder = Recorder::new();
-    let launch = Launch::new(&bench.manifest, &bench.folder, &bench.shared.ca_file, &bench.more_args);
-    let subject = Subject::start(&launch, &recorder, &std::sync::Arc::new(Canaries::default()))
+    let subject = Subject::start(&bench.launch, &recorder, &std::sync::Arc::new(Canaries::default()))
         .map_err(|source| OperatorError::Start { name: name.clone(), source })?;
     let mut request = Map::new();
     request.insert("op".into(), "hello".into());

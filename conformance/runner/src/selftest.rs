@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use reference_client::{Defect, Variant};
+use reference_client::{Behaviour, Defect, Variant};
 use scenario_model::bundle::Ran;
 use scenario_model::catalogue::Catalogue;
 use scenario_model::diagnostic::word_help;
@@ -28,9 +28,11 @@ use crate::necessity::{self, Recording};
 use crate::operator::OperatorError;
 use crate::output;
 use crate::recorder::StallWatch;
+use crate::render::CaFile;
 use crate::run::calibrate::calibrate;
 use crate::run::permutation::Bench;
 use crate::run::schedule::{Places, run_all};
+use crate::run::subject::Launch;
 use crate::run::world::Shared;
 use crate::target::Target;
 
@@ -40,6 +42,10 @@ const MATRIX: &str = include_str!("../../../fixtures/selftest/matrix.json");
 /// Defects that do nothing real: no check may pass for them.
 const DO_NOTHING: [Defect; 5] =
     [Defect::Null, Defect::Liar, Defect::Silent, Defect::Crash, Defect::EarlyExit];
+
+/// Defects of the process itself, which a task cannot have.
+const OF_THE_PROCESS: [Defect; 6] =
+    [Defect::Crash, Defect::EarlyExit, Defect::Segv, Defect::NonzeroExit, Defect::Lingers, Defect::Orphan];
 
 /// Who to which check to the outcomes that are not a pass, with how many permutations.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -68,12 +74,18 @@ impl Who {
         }
     }
 
-    fn args(self) -> Vec<String> {
-        match self {
-            Self::Clean => Vec::new(),
-            Self::Defect(defect) => vec!["--defect".to_owned(), defect.name().to_owned()],
-            Self::Variant(variant) => vec!["--variant".to_owned(), variant.name().to_owned()],
-        }
+    /// A process where the defect is one of the process, else a task of this one: that costs less.
+    fn launch(self, target: &Target, ca: &CaFile) -> Launch {
+        let behaviour = match self {
+            Self::Clean => Behaviour::default(),
+            Self::Defect(defect) if OF_THE_PROCESS.contains(&defect) => {
+                let args = ["--defect".to_owned(), defect.name().to_owned()];
+                return Launch::new(&target.manifest, &target.folder, ca, &args);
+            }
+            Self::Defect(defect) => Behaviour::with_defect(defect),
+            Self::Variant(variant) => Behaviour::with_variant(variant),
+        };
+        Launch::Inside(behaviour)
     }
 }
 
@@ -167,11 +179,11 @@ async fn record(chosen: &[Who], catalogue: &Catalogue, jobs: usize) -> Result<Ve
     let stalls = StallWatch::start();
     for (nth, who) in chosen.iter().enumerate() {
         let ca = folder.path().join(format!("ca-{nth}.pem"));
+        let shared = Shared::new(&ca).map_err(|e| OperatorError::Ours(e.to_string()))?;
         let mut bench = Bench {
-            shared: Shared::new(&ca).map_err(|e| OperatorError::Ours(e.to_string()))?,
+            launch: who.launch(&target, &shared.ca_file),
+            shared,
             manifest: target.manifest.clone(),
-            folder: target.folder.clone(),
-            more_args: who.args(),
             skew_upper: 1.5,
             seed: nth as u64,
             stalls: stalls.clone(),
@@ -235,35 +247,32 @@ fn matrix_of(recordings: &[Recording], judge: &Judge, rules: &[ResolvedCheck]) -
 
 /// The clean client and the variants pass everything; those that do nothing pass nothing.
 fn withheld(recordings: &[Recording], judge: &Judge) -> Vec<String> {
-    let mut problems = Vec::new();
-    let benign: Vec<String> =
-        std::iter::once("clean".to_owned()).chain(Variant::ALL.iter().map(|v| v.name().to_owned())).collect();
+    let mut found: BTreeMap<(&str, String, Outcome), Vec<String>> = BTreeMap::new();
+    let benign: Vec<&str> =
+        std::iter::once("clean").chain(Variant::ALL.iter().map(|variant| variant.name())).collect();
     let do_nothing: Vec<&str> = DO_NOTHING.iter().map(|d| d.name()).collect();
     for recording in recordings {
+        let who = recording.who.as_str();
+        let must_pass = benign.contains(&who);
+        if !must_pass && !do_nothing.contains(&who) {
+            continue;
+        }
         for (permutation, _, trace) in &recording.traces {
-            for verdict in
-                judge.verdicts(&permutation.combination, permutation.surface, &recording.words, trace)
-            {
-                if benign.contains(&recording.who) && verdict.outcome != Outcome::Pass {
-                    let why =
-                        verdict.findings.first().map(|f| format!(": {}, but {}", f.expected, f.observed));
-                    problems.push(format!(
-                        "{} is {} for `{}` in {}{}",
-                        verdict.check,
-                        verdict.outcome,
-                        recording.who,
-                        permutation.id,
-                        why.unwrap_or_default()
-                    ));
-                }
-                if do_nothing.contains(&recording.who.as_str()) && verdict.outcome == Outcome::Pass {
-                    problems
-                        .push(format!("{} passes `{}` in {}", verdict.check, recording.who, permutation.id));
-                }
+            let verdicts =
+                judge.verdicts(&permutation.combination, permutation.surface, &recording.words, trace);
+            for verdict in verdicts.into_iter().filter(|v| (v.outcome == Outcome::Pass) != must_pass) {
+                let why = verdict.findings.first().map(|f| format!(": {}, but {}", f.expected, f.observed));
+                let place = format!("{}{}", permutation.id, why.unwrap_or_default());
+                found.entry((who, verdict.check, verdict.outcome)).or_default().push(place);
             }
         }
     }
-    problems
+    found
+        .into_iter()
+        .map(|((who, check, outcome), places)| {
+            format!("{check} is {outcome} for `{who}`, {} times: {}", places.len(), places[0])
+        })
+        .collect()
 }
 
 /// Checks that no defect fails, other than those that do nothing at all; defects that no check sees.

@@ -15,15 +15,17 @@ use crate::output;
 use crate::recorder::StallWatch;
 use crate::run::calibrate::calibrate;
 use crate::run::permutation::{Bench, run};
+use crate::run::subject::Launch;
 use crate::run::world::{Shared, plain_session};
 use crate::target::Target;
 
 fn bench(target: &Target, folder: &std::path::Path) -> Result<Bench, OperatorError> {
+    let shared = Shared::new(&folder.join("ca.pem")).map_err(|e| OperatorError::Ours(e.to_string()))?;
+    let launch = Launch::new(&target.manifest, &target.folder, &shared.ca_file, &[]);
     Ok(Bench {
-        shared: Shared::new(&folder.join("ca.pem")).map_err(|e| OperatorError::Ours(e.to_string()))?,
+        shared,
         manifest: target.manifest.clone(),
-        folder: target.folder.clone(),
-        more_args: Vec::new(),
+        launch,
         skew_upper: 1.5,
         seed: rand::random(),
         stalls: StallWatch::start(),

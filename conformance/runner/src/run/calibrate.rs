@@ -13,7 +13,7 @@ use crate::marker;
 use crate::recorder::Recorder;
 use crate::render::native_options;
 use crate::run::permutation::{Bench, CLOSE_LIMIT, END_LIMIT};
-use crate::run::subject::{Answer, Launch, Subject};
+use crate::run::subject::{Answer, Subject};
 use crate::run::world::{World, WorldSpec, plain_session};
 
 /// Time between the two calls.
@@ -84,8 +84,7 @@ async fn round(bench: &Bench, lifetimes: &[u64]) -> Result<BTreeMap<u64, bool>, 
     let world = World::start(&bench.shared, &spec, &recorder, &mut maker)
         .await
         .map_err(|e| CalibrateError::Ours(e.to_string()))?;
-    let launch = Launch::new(&bench.manifest, &bench.folder, &bench.shared.ca_file, &bench.more_args);
-    let subject = Subject::start(&launch, &recorder, &world.canaries)
+    let subject = Subject::start(&bench.launch, &recorder, &world.canaries)
         .map_err(|e| CalibrateError::Ours(e.to_string()))?;
     let calls = lifetimes.iter().map(|life| {
         let (world, subject) = (&world, &subject);

@@ -1,6 +1,5 @@
 //! One permutation from its plan to its trace: world up, subject driven, subject ended, world down.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,10 +26,8 @@ pub struct Bench {
     pub shared: Shared,
     /// The subject's manifest.
     pub manifest: Manifest,
-    /// The manifest's folder.
-    pub folder: PathBuf,
-    /// More arguments for the subject: a defect of the reference client.
-    pub more_args: Vec<String>,
+    /// How the subject is started.
+    pub launch: Launch,
     /// Upper bound of the subject's refresh skew in seconds.
     pub skew_upper: f64,
     /// Seed of every random choice.
@@ -69,8 +66,7 @@ async fn drive(bench: &Bench, permutation: &Permutation, recorder: &Arc<Recorder
             (id.clone(), native_options(&bench.manifest, session, facts, &bench.shared.ca_file))
         })
         .collect();
-    let launch = Launch::new(&bench.manifest, &bench.folder, &bench.shared.ca_file, &bench.more_args);
-    let subject = Subject::start(&launch, recorder, &world.canaries).map_err(|e| e.to_string())?;
+    let subject = Subject::start(&bench.launch, recorder, &world.canaries).map_err(|e| e.to_string())?;
     let stage = Stage::new(&subject, &world, recorder, options, permutation.surface);
     stage.play(scenario, &permutation.combination.checks).await;
     stage.close(CLOSE_LIMIT).await;

@@ -38,12 +38,14 @@ pub enum Progress {
 pub struct Places {
     working: Arc<Semaphore>,
     clock: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
 }
 
 impl Places {
-    /// So many that work; moments get four times as many; waiting is not bounded.
+    /// So many that work, four times as many that wait for moments, thirty-two times as many that only wait.
     pub fn new(jobs: usize) -> Self {
-        Self { working: Arc::new(Semaphore::new(jobs)), clock: Arc::new(Semaphore::new(jobs * 4)) }
+        let places = |n| Arc::new(Semaphore::new(n));
+        Self { working: places(jobs), clock: places(jobs * 4), waiting: places(jobs * 32) }
     }
 }
 
@@ -110,15 +112,12 @@ async fn one<'p>(
         (permutation, (ran, Vec::new()))
     };
     let place = match permutation.lane() {
-        Lane::Hang => None,
-        Lane::Clock => Some(places.clock.clone()),
-        Lane::Instant => Some(places.working.clone()),
+        Lane::Hang => places.waiting.clone(),
+        Lane::Clock => places.clock.clone(),
+        Lane::Instant => places.working.clone(),
     };
     let work = async {
-        let permit = match place {
-            Some(place) => Some(place.acquire_owned().await.expect("places are never closed")),
-            None => None,
-        };
+        let permit = place.acquire_owned().await.expect("places are never closed");
         progress(Progress::Begun(permutation.id.clone()));
         let run = run(bench, permutation);
         tokio::pin!(run);

@@ -6,12 +6,13 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use reference_client::{Behaviour, End};
 use rustix::process::{Pid, Signal, kill_process_group};
 use scenario_model::event::{Fact, SubjectExit, SubjectLeftover, SubjectText};
 use scenario_model::manifest::Manifest;
 use serde_json::{Map, Value};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -25,6 +26,8 @@ const LINE_LIMIT: u64 = 1 << 20;
 const KEPT_LINES: u32 = 200;
 /// A subject that has printed so much noise is ended.
 const NOISE_LIMIT: u64 = 32 << 20;
+/// Bytes that a pipe to a subject inside this process holds.
+const PIPE: usize = 64 << 10;
 /// Text of a line in the record.
 const KEPT_CHARS: usize = 2000;
 
@@ -54,7 +57,16 @@ fn hint(error: &std::io::Error, program: &str) -> String {
 
 /// How to start a subject.
 #[derive(Debug, Clone)]
-pub struct Launch {
+pub enum Launch {
+    /// As a process of its own.
+    Process(Program),
+    /// The reference client, as a task of this process.
+    Inside(Behaviour),
+}
+
+/// What a process is started from.
+#[derive(Debug, Clone)]
+pub struct Program {
     program: String,
     args: Vec<String>,
     env: Vec<(String, String)>,
@@ -74,7 +86,7 @@ impl Launch {
         }
         words.extend_from_slice(more_args);
         let env = manifest.env.iter().chain(&manifest.trust.env).map(|(k, v)| (k.clone(), fill(v))).collect();
-        Self { program, args: words, env, folder }
+        Self::Process(Program { program, args: words, env, folder })
     }
 }
 
@@ -106,11 +118,88 @@ struct Calls {
     gone: bool,
 }
 
+/// What runs: a process with its group, or a task.
+#[derive(Debug)]
+enum Body {
+    Process { child: Box<Child>, group: Option<Pid> },
+    Inside(JoinHandle<End>),
+}
+
+/// How a subject came to its end.
+struct Ended {
+    code: Option<i32>,
+    signal: Option<i32>,
+    by_us: bool,
+}
+
+impl Body {
+    fn has_ended(&mut self) -> bool {
+        match self {
+            Self::Process { child, .. } => matches!(child.try_wait(), Ok(Some(_))),
+            Self::Inside(task) => task.is_finished(),
+        }
+    }
+
+    async fn end(&mut self, limit: Duration) -> Ended {
+        match self {
+            Self::Process { child, group } => {
+                let status = tokio::time::timeout(limit, child.wait()).await.ok().and_then(Result::ok);
+                let by_us = status.is_none();
+                let status = match status {
+                    Some(status) => Some(status),
+                    None => {
+                        kill_group(*group);
+                        let killed = tokio::time::timeout(Duration::from_secs(5), child.wait()).await;
+                        killed.ok().and_then(Result::ok)
+                    }
+                };
+                let signal = status.and_then(|s| std::os::unix::process::ExitStatusExt::signal(&s));
+                Ended { code: status.and_then(|s| s.code()), signal, by_us }
+            }
+            Self::Inside(task) => match tokio::time::timeout(limit, &mut *task).await {
+                Ok(Ok(End::Finished | End::ExitedEarly)) => {
+                    Ended { code: Some(0), signal: None, by_us: false }
+                }
+                Ok(Ok(End::Failed)) => Ended { code: Some(1), signal: None, by_us: false },
+                Ok(Ok(End::Aborted) | Err(_)) => {
+                    Ended { code: None, signal: Some(Signal::ABORT.as_raw()), by_us: false }
+                }
+                Ok(Ok(End::Segfaulted)) => {
+                    Ended { code: None, signal: Some(Signal::SEGV.as_raw()), by_us: false }
+                }
+                Ok(Ok(End::Lingers)) | Err(_) => {
+                    task.abort();
+                    Ended { code: None, signal: Some(Signal::KILL.as_raw()), by_us: true }
+                }
+            },
+        }
+    }
+
+    fn kill(&self) {
+        match self {
+            Self::Process { group, .. } => kill_group(*group),
+            Self::Inside(task) => task.abort(),
+        }
+    }
+
+    fn processes(&self) -> u32 {
+        match self {
+            Self::Process { group, .. } => group.map_or(0, processes_of),
+            Self::Inside(_) => 0,
+        }
+    }
+}
+
+fn kill_group(group: Option<Pid>) {
+    if let Some(group) = group {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
 /// A running subject.
 #[derive(Debug)]
 pub struct Subject {
-    child: Child,
-    group: Option<Pid>,
+    body: Body,
     calls: Arc<Mutex<Calls>>,
     lines: mpsc::Sender<String>,
     writer: JoinHandle<()>,
@@ -129,24 +218,50 @@ impl Subject {
         recorder: &Arc<Recorder>,
         canaries: &Arc<Canaries>,
     ) -> Result<Self, StartError> {
-        let mut child = Command::new(&launch.program)
-            .args(&launch.args)
-            .envs(launch.env.iter().map(|(k, v)| (k, v)))
-            .current_dir(&launch.folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|source| StartError::Spawn { program: launch.program.clone(), source })?;
-        let group = child.id().and_then(|id| Pid::from_raw(id as i32));
+        match launch {
+            Launch::Process(program) => {
+                let mut child = Command::new(&program.program)
+                    .args(&program.args)
+                    .envs(program.env.iter().map(|(k, v)| (k, v)))
+                    .current_dir(&program.folder)
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .process_group(0)
+                    .kill_on_drop(true)
+                    .spawn()
+                    .map_err(|source| StartError::Spawn { program: program.program.clone(), source })?;
+                let group = child.id().and_then(|id| Pid::from_raw(id as i32));
+                let stdin = child.stdin.take().expect("stdin is piped");
+                let stdout = child.stdout.take().expect("stdout is piped");
+                let stderr = child.stderr.take().expect("stderr is piped");
+                let body = Body::Process { child: Box::new(child), group };
+                Ok(Self::with(body, (stdin, stdout, stderr), recorder, canaries))
+            }
+            Launch::Inside(behaviour) => {
+                let (stdin, its_stdin) = tokio::io::duplex(PIPE);
+                let (its_stdout, stdout) = tokio::io::duplex(PIPE);
+                let (its_stderr, stderr) = tokio::io::duplex(PIPE);
+                let work = reference_client::serve(its_stdin, its_stdout, its_stderr, *behaviour);
+                let body = Body::Inside(tokio::spawn(work));
+                Ok(Self::with(body, (stdin, stdout, stderr), recorder, canaries))
+            }
+        }
+    }
+
+    fn with(
+        body: Body,
+        (stdin, stdout, stderr): (
+            impl AsyncWrite + Send + Unpin + 'static,
+            impl AsyncRead + Send + Unpin + 'static,
+            impl AsyncRead + Send + Unpin + 'static,
+        ),
+        recorder: &Arc<Recorder>,
+        canaries: &Arc<Canaries>,
+    ) -> Self {
         let calls = Arc::new(Mutex::new(Calls::default()));
         let (lines, queue) = mpsc::channel(1024);
         let (flood, flooded) = watch::channel(false);
-        let stdin = child.stdin.take().expect("stdin is piped");
-        let stdout = child.stdout.take().expect("stdout is piped");
-        let stderr = child.stderr.take().expect("stderr is piped");
         let writer = tokio::spawn(write_lines(stdin, queue));
         let noise = Noise { recorder: recorder.clone(), canaries: canaries.clone(), kept: 0, bytes: 0 };
         let log = Noise { recorder: recorder.clone(), canaries: canaries.clone(), kept: 0, bytes: 0 };
@@ -154,7 +269,7 @@ impl Subject {
             tokio::spawn(read_replies(stdout, calls.clone(), noise, flood)),
             tokio::spawn(read_log(stderr, log)),
         ];
-        Ok(Self { child, group, calls, lines, writer, readers, recorder: recorder.clone(), flooded })
+        Self { body, calls, lines, writer, readers, recorder: recorder.clone(), flooded }
     }
 
     /// Sends a request and waits for its reply, as long as the caller likes.
@@ -184,32 +299,21 @@ impl Subject {
 
     /// Closes stdin, waits for the end, ends what is left over, and records all of it.
     pub async fn finish(mut self, limit: Duration) {
-        let ended_before = self.is_gone() || matches!(self.child.try_wait(), Ok(Some(_)));
+        let ended_before = self.is_gone() || self.body.has_ended();
         let flooded = *self.flooded.borrow();
         self.writer.abort();
-        let status = match tokio::time::timeout(limit, self.child.wait()).await {
-            Ok(status) if !flooded => status.ok(),
-            _ => None,
-        };
-        let ended_by_us = status.is_none();
-        let status = match status {
-            Some(status) => Some(status),
-            None => {
-                self.end_group();
-                tokio::time::timeout(Duration::from_secs(5), self.child.wait())
-                    .await
-                    .ok()
-                    .and_then(Result::ok)
-            }
-        };
-        let processes = self.group.map_or(0, processes_of);
-        self.end_group();
+        if flooded {
+            self.body.kill();
+        }
+        let ended = self.body.end(limit).await;
+        let ended_by_us = ended.by_us || flooded;
+        let processes = self.body.processes();
+        self.body.kill();
         for reader in &mut self.readers {
             // A leftover process may hold the pipes open; it has just been ended.
             let _ = tokio::time::timeout(Duration::from_secs(2), reader).await;
         }
-        let code = status.and_then(|s| s.code());
-        let signal = status.and_then(|s| std::os::unix::process::ExitStatusExt::signal(&s));
+        let Ended { code, signal, .. } = ended;
         let asked = !ended_before && !ended_by_us;
         self.recorder.record(Fact::SubjectExit(SubjectExit {
             code,
@@ -222,17 +326,11 @@ impl Subject {
             self.recorder.record(Fact::SubjectLeftover(SubjectLeftover { processes }));
         }
     }
-
-    fn end_group(&self) {
-        if let Some(group) = self.group {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
 }
 
 impl Drop for Subject {
     fn drop(&mut self) {
-        self.end_group();
+        self.body.kill();
         self.writer.abort();
         self.readers.iter().for_each(JoinHandle::abort);
     }
@@ -252,7 +350,7 @@ fn processes_of(group: Pid) -> u32 {
     alive.count() as u32
 }
 
-async fn write_lines(mut stdin: ChildStdin, mut queue: mpsc::Receiver<String>) {
+async fn write_lines(mut stdin: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<String>) {
     while let Some(mut line) = queue.recv().await {
         line.push('\n');
         if stdin.write_all(line.as_bytes()).await.is_err() || stdin.flush().await.is_err() {
