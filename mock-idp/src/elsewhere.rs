@@ -26,14 +26,14 @@ pub struct OtherOrigin {
 }
 
 impl OtherOrigin {
-    /// Starts it on a free port of 127.0.0.1.
+    /// Starts it on a free port of `localhost`: another host than 127.0.0.1, which some clients look at without the port.
     ///
     /// # Errors
     /// If no port can be listened on.
     pub async fn start(scheme: Scheme, name: String, recorder: Recorder) -> Result<Self, StartError> {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut listener = Listener::bind(address, &name, Endpoint::Any, scheme.clone(), None)?;
-        let url = format!("{}://127.0.0.1:{}", scheme.as_str(), listener.port());
+        let url = format!("{}://localhost:{}", scheme.as_str(), listener.port());
         listener.router = Router::new().fallback_service(any(async move |request: Request| {
             let (parts, body) = request.into_parts();
             let body = axum::body::to_bytes(body, BODY_LIMIT).await.unwrap_or_default();

@@ -5,12 +5,16 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-/// How often the kernel's table is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often a black hole looks whether somebody tried.
+const LOOK: Duration = Duration::from_millis(50);
+/// Reading the kernel's table walks its whole hash, some 20 ms on a large machine: at most so often in a process. A client
+/// that tries to connect keeps trying for longer.
+const READ: Duration = Duration::from_millis(200);
 /// State of a socket whose SYN was not answered, as `/proc/net/tcp` writes it.
 const SYN_SENT: &str = "02";
 
@@ -42,7 +46,8 @@ impl Blackhole {
             self.fillers.iter().filter_map(|f| f.local_addr().ok()?.as_socket()).map(|a| a.port()).collect();
         let mut seen = BTreeSet::new();
         loop {
-            for port in attempts(self.port) {
+            let port = self.port;
+            for port in tokio::task::spawn_blocking(move || attempts(port)).await.unwrap_or_default() {
                 if !own.contains(&port) && seen.insert(port) {
                     tell(port);
                 }
@@ -52,18 +57,45 @@ impl Blackhole {
     }
 }
 
-/// Local ports of sockets in SYN_SENT towards a port.
-fn attempts(port: u16) -> Vec<u16> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-    tables
-        .iter()
-        .filter_map(|t| std::fs::read_to_string(t).ok())
-        .flat_map(|t| attempts_in(&t, port))
-        .collect()
+/// What the kernel's tables said when they were last read; all black holes of a process share it.
+struct Seen {
+    drops: Option<u64>,
+    read_at: Instant,
+    syns: Vec<Syn>,
 }
 
-fn attempts_in(table: &str, port: u16) -> Vec<u16> {
-    let wanted = format!(":{port:04X}");
+/// A socket in SYN_SENT: its local port and the port that it tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Syn {
+    local: u16,
+    remote: u16,
+}
+
+/// Local ports of sockets in SYN_SENT towards a port.
+fn attempts(port: u16) -> Vec<u16> {
+    static SEEN: Mutex<Option<Seen>> = Mutex::new(None);
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let drops = listen_drops(&std::fs::read_to_string("/proc/net/netstat").unwrap_or_default());
+    // A SYN that was not answered is a drop: as long as there is none, the tables say nothing new.
+    let fresh = seen.as_ref().is_some_and(|s| (s.drops == drops && drops.is_some()) || s.read_at.elapsed() < READ);
+    if !fresh {
+        let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+        let texts = tables.iter().filter_map(|t| std::fs::read_to_string(t).ok());
+        *seen = Some(Seen { drops, syns: texts.flat_map(|t| syns_in(&t)).collect(), read_at: Instant::now() });
+    }
+    let syns = seen.iter().flat_map(|s| &s.syns);
+    syns.filter(|syn| syn.remote == port).map(|syn| syn.local).collect()
+}
+
+/// `ListenDrops` of `/proc/net/netstat`: a line of names, then a line of numbers.
+fn listen_drops(netstat: &str) -> Option<u64> {
+    let mut lines = netstat.lines().filter(|line| line.starts_with("TcpExt:"));
+    let (names, numbers) = (lines.next()?, lines.next()?);
+    let at = names.split_whitespace().position(|name| name == "ListenDrops")?;
+    numbers.split_whitespace().nth(at)?.parse().ok()
+}
+
+fn syns_in(table: &str) -> Vec<Syn> {
     let port_of = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
     table
         .lines()
@@ -71,7 +103,8 @@ fn attempts_in(table: &str, port: u16) -> Vec<u16> {
         .filter_map(|line| {
             let mut fields = line.split_whitespace().skip(1);
             let (local, remote, state) = (fields.next()?, fields.next()?, fields.next()?);
-            (state == SYN_SENT && remote.ends_with(&wanted)).then(|| port_of(local)).flatten()
+            (state == SYN_SENT).then_some(())?;
+            Some(Syn { local: port_of(local)?, remote: port_of(remote)? })
         })
         .collect()
 }
@@ -86,6 +119,14 @@ mod tests {
                      0: 0100007F:C001 0100007F:1F90 02 00000001\n\
                      1: 0100007F:C002 0100007F:1F90 01 00000000\n\
                      2: 0100007F:C003 0100007F:1F91 02 00000000\n";
-        assert_eq!(attempts_in(table, 0x1F90), [0xC001]);
+        let found = [Syn { local: 0xC001, remote: 0x1F90 }, Syn { local: 0xC003, remote: 0x1F91 }];
+        assert_eq!(syns_in(table), found);
+    }
+
+    #[test]
+    fn drops_are_counted_by_name() {
+        let netstat = "TcpExt: SyncookiesSent ListenOverflows ListenDrops\nTcpExt: 1 2 30\nIpExt: A\nIpExt: 4\n";
+        assert_eq!(listen_drops(netstat), Some(30));
+        assert_eq!(listen_drops(""), None);
     }
 }

@@ -67,9 +67,9 @@ named! {
         Null = "null": "answers every operation with an error and does nothing",
         Liar = "liar": "answers ok with one row to everything and does nothing",
         Silent = "silent": "reads requests and never answers",
-        Crash = "crash": "aborts on the first query",
-        EarlyExit = "early-exit": "exits with status 0 on the first query, without an answer",
-        Segv = "segv": "dies of SIGSEGV on the first query",
+        Crash = "crash": "aborts on the first call that needs the server",
+        EarlyExit = "early-exit": "exits with status 0 on the first call that needs the server, without an answer",
+        Segv = "segv": "dies of SIGSEGV on the first call that needs the server",
         DuplicateReply = "duplicate-reply": "answers every request twice",
         UnknownId = "unknown-id": "adds a reply with an id that nobody asked for",
         Noise = "noise": "writes lines to stdout that are not JSON",
@@ -91,6 +91,8 @@ named! {
         StringExpiresFails = "string-expires-fails": "refuses a lifetime that is a string",
         ZeroExpiresIsForever = "zero-expires-is-forever": "takes a lifetime of zero as endless",
 
+        ZeroExpiresLoops = "zero-expires-loops": "asks ten times in a row when a token's lifetime is zero",
+
         NoTimeout = "no-timeout": "waits for issuer and server for ever",
         SlowTimeout = "slow-timeout": "waits 20 s for an issuer",
         StallHoldsLock = "stall-holds-lock": "holds one lock for the whole process while it fetches a token",
@@ -106,6 +108,7 @@ named! {
         LeftoverBreaks = "leftover-breaks": "a leftover OAuth secret breaks a static token",
 
         SharedField = "shared-field": "keeps the user in a field of the session, so that concurrent users bleed",
+        StaleIdentity = "stale-identity": "a query for nobody carries the user of the query before it",
         MissingAttribution = "missing-attribution": "never sends the user",
         FirstCallOnly = "first-call-only": "sends the user on the first call of a query only",
         Appended = "appended": "sends the user id twice",
@@ -139,6 +142,7 @@ named! {
         PartialSuccess = "partial-success": "reports a stream that broke as success",
         HandshakeEveryQuery = "handshake-every-query": "logs in anew for every query",
         BasicOnEveryCall = "basic-on-every-call": "sends the password on every call instead of the handshake's token",
+        CredentialOnce = "credential-once": "sends the credential on the first call of a query only",
         EmptyBearer = "empty-bearer": "sends an empty bearer token when no authentication is configured",
         ContactsIssuerAlways = "contacts-issuer-always": "contacts a configured issuer although another method is chosen",
     }

@@ -28,7 +28,7 @@ pub(crate) struct Session {
     /// The token of the Handshake.
     login: Arc<Mutex<Option<Secret>>>,
     logins: SingleFlight<Secret>,
-    /// Written by the defect `shared-field` only.
+    /// Written by the defects `shared-field` and `stale-identity` only.
     current_user: Mutex<Option<User>>,
     /// Set by the defect `poisoned-after-failure` only.
     poisoned: AtomicBool,
@@ -130,6 +130,9 @@ impl Session {
     /// What some defects do before an operation; the correct client does nothing.
     async fn enter(&self, user: Option<&User>) {
         let behaviour = self.behaviour();
+        if behaviour.has(Defect::StaleIdentity) && user.is_some() {
+            *lock(&self.current_user) = user.cloned();
+        }
         if behaviour.has(Defect::SharedField) {
             *lock(&self.current_user) = user.cloned();
             // Long enough for the next request to overwrite the field.
@@ -207,10 +210,13 @@ impl Session {
     ) -> Result<MetadataMap, Failure> {
         let behaviour = self.behaviour();
         let mut metadata = self.custom_headers();
-        for value in &credentials.values {
+        let bare = behaviour.has(Defect::CredentialOnce) && call == Call::Other;
+        for value in credentials.values.iter().filter(|_| !bare) {
             metadata.append("authorization", flight::authorization_value(value)?);
         }
-        let shared = behaviour.has(Defect::SharedField).then(|| lock(&self.current_user).clone()).flatten();
+        let remembers =
+            behaviour.has(Defect::SharedField) || (behaviour.has(Defect::StaleIdentity) && user.is_none());
+        let shared = remembers.then(|| lock(&self.current_user).clone()).flatten();
         let wanted = self.config.attribution || behaviour.has(Defect::SentAlthoughOff);
         let left_out = behaviour.has(Defect::MissingAttribution)
             || behaviour.has(Defect::FirstCallOnly) && call == Call::Other;

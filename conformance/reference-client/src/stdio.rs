@@ -110,7 +110,7 @@ impl Desk {
             self.client.log.line("error: a line is not a JSON object with an `id`, it is ignored");
             return None;
         };
-        let is_query = object.get("op").is_some_and(|op| op == "query");
+        let works = object.get("op").is_some_and(|op| op == "query" || op == "health" || op == "tables");
         match self.client.behaviour.defect {
             Some(Defect::Null) => {
                 self.reply(&id, Err(Failure::new(Class::Protocol, "not implemented")));
@@ -121,9 +121,9 @@ impl Desk {
                 return None;
             }
             Some(Defect::Silent) => return None,
-            Some(Defect::Crash) if is_query => return Some(End::Aborted),
-            Some(Defect::EarlyExit) if is_query => return Some(End::ExitedEarly),
-            Some(Defect::Segv) if is_query => return Some(End::Segfaulted),
+            Some(Defect::Crash) if works => return Some(End::Aborted),
+            Some(Defect::EarlyExit) if works => return Some(End::ExitedEarly),
+            Some(Defect::Segv) if works => return Some(End::Segfaulted),
             _ => {}
         }
         if let Err(failure) = self.request(&id, object) {

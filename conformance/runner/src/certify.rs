@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::cli::RunArgs;
 use crate::embedded;
 use crate::greet::greet;
+use crate::interrupt::interrupted;
 use crate::operator::OperatorError;
 use crate::output;
 use crate::progress::Shown;
@@ -49,9 +50,16 @@ pub async fn run(args: &RunArgs) -> Result<Report, OperatorError> {
     let folder = tempfile::tempdir()
         .map_err(|e| OperatorError::Ours(format!("cannot make a temporary folder: {e}")))?;
     let mut bench = bench(&target, folder.path(), args)?;
-    let version = greet(&bench).await?;
-    let shown = Shown::start(&permutations);
-    let calibration = calibration(&mut bench, &permutations, &shown).await;
+    let prepare = async {
+        let version = greet(&bench).await?;
+        let shown = Shown::start(&permutations);
+        let calibration = calibration(&mut bench, &permutations, &shown).await;
+        Ok::<_, OperatorError>((version, shown, calibration))
+    };
+    let (version, shown, calibration) = tokio::select! {
+        prepared = prepare => prepared?,
+        () = interrupted() => return Err(OperatorError::Interrupted),
+    };
 
     let header = Header {
         format: FORMAT,
@@ -199,9 +207,8 @@ async fn record(
     let applicable: Vec<&Permutation> = permutations.iter().filter(|p| p.not_applicable.is_none()).collect();
     let (stop, stopped) = watch::channel(false);
     let interrupt = tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            stop.send_replace(true);
-        }
+        interrupted().await;
+        stop.send_replace(true);
         // Kept alive: a closed channel would look like a stop.
         std::future::pending::<()>().await;
     });

@@ -12,7 +12,7 @@ use crate::run::permutation::Bench;
 use crate::run::subject::{Answer, Subject};
 
 /// How long a subject may take to start and answer.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(20);
 const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// Starts the subject, asks for its version and ends it.
@@ -38,7 +38,9 @@ pub async fn greet(bench: &Bench) -> Result<Option<String>, OperatorError> {
             Err(OperatorError::Hello { name, problem: format!("it ended{}", last_words(&recorder)) })
         }
         Err(_) => {
-            let problem = format!("no reply within {} s{}", LIMIT.as_secs(), last_words(&recorder));
+            let words = last_words(&recorder);
+            let then = if words.starts_with(' ') { "; when its input was closed it ended" } else { "" };
+            let problem = format!("no reply within {} s{then}{words}", LIMIT.as_secs());
             Err(OperatorError::Hello { name, problem })
         }
     }

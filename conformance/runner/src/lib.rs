@@ -9,6 +9,7 @@ pub mod cli;
 pub mod embedded;
 pub mod explain;
 pub mod greet;
+pub mod interrupt;
 pub mod marker;
 pub mod necessity;
 pub mod operator;

@@ -92,6 +92,9 @@ pub enum OperatorError {
     /// No bundle.
     #[error("{0}")]
     Bundle(#[from] BundleError),
+    /// The user stopped it before the first permutation.
+    #[error("interrupted before anything was run")]
+    Interrupted,
     /// Something of ours did not start.
     #[error("{0}")]
     Ours(String),
@@ -101,7 +104,7 @@ impl OperatorError {
     /// 2, or 3 if it is our own trouble.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Ours(_) => 3,
+            Self::Ours(_) | Self::Interrupted => 3,
             _ => 2,
         }
     }

@@ -93,10 +93,12 @@ pub struct StallWatch {
 const STALL: Duration = Duration::from_millis(250);
 
 impl StallWatch {
-    /// Starts the heartbeat; it ends with the last clone.
+    /// Starts two heartbeats, of the machine and of the runtime that everything here runs on; they end with the last
+    /// clone. Call it inside a runtime.
     pub fn start() -> Self {
         let watch = Self::default();
         let traces = Arc::downgrade(&watch.traces);
+        tokio::spawn(beat_in_the_runtime(traces.clone()));
         std::thread::Builder::new()
             .name("heartbeat".into())
             .spawn(move || {
@@ -120,6 +122,19 @@ impl StallWatch {
         let mut traces = self.traces.lock().unwrap_or_else(PoisonError::into_inner);
         traces.retain(|t| t.strong_count() > 0);
         traces.push(Arc::downgrade(recorder));
+    }
+}
+
+/// A runtime with more to do than the machine can do is late for every moment, although the machine runs it.
+async fn beat_in_the_runtime(traces: Weak<Mutex<Vec<Weak<Recorder>>>>) {
+    loop {
+        let before = Instant::now();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let Some(traces) = traces.upgrade() else { return };
+        let gap = before.elapsed();
+        if gap > STALL {
+            tell(&traces, gap);
+        }
     }
 }
 

@@ -53,7 +53,7 @@ pub async fn smoke(name: &str) -> Result<u8, OperatorError> {
     let mut all = true;
     for (auth, word) in methods(&target.manifest) {
         let permutation = one_query(auth);
-        let (ran, events) = run(&bench, &permutation).await;
+        let (ran, events) = run(&bench, &permutation, ()).await;
         let served = events.iter().any(|e| {
             matches!(&e.fact, Fact::ServerStreamEnd(end) if end.method == "DoGet" && end.code == "OK" && end.marker.is_some())
         });

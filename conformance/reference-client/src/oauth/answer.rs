@@ -13,7 +13,7 @@ use crate::secret::Secret;
 /// Without `expires_in`: neither a request per query nor a token for ever.
 const UNKNOWN_LIFETIME: Duration = Duration::from_secs(60);
 /// With an `expires_in` of zero or less: long enough for the calls of one query.
-const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
+pub(crate) const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
 const LONGEST_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// What a successful answer grants.

@@ -156,16 +156,23 @@ impl Inner {
     async fn fetch_now(&self) -> Result<Token, Failure> {
         let (endpoint, advertised) = self.endpoint().await?;
         within(self.behaviour.issuer_limit(), "the token request", async {
-            let mut attempts = if self.behaviour.has(Defect::RetryStorm) { 20 } else { 1 };
+            let mut attempts: u32 = if self.behaviour.has(Defect::RetryStorm) { 20 } else { 1 };
+            let mut asked = 0;
             loop {
-                attempts -= 1;
+                attempts = attempts.saturating_sub(1);
+                asked += 1;
                 match self.request_token(&endpoint, advertised).await {
                     Err(_) if attempts > 0 => {}
+                    Ok(token) if self.loops_on(&token) && asked < 10 => {}
                     result => return result,
                 }
             }
         })
         .await
+    }
+
+    fn loops_on(&self, token: &Token) -> bool {
+        self.behaviour.has(Defect::ZeroExpiresLoops) && token.lifetime <= answer::SHORTEST_LIFETIME
     }
 
     /// The token endpoint and the style that the issuer's document asks for.

@@ -86,40 +86,46 @@ async fn round(bench: &Bench, lifetimes: &[u64]) -> Result<BTreeMap<u64, bool>, 
         .map_err(|e| CalibrateError::Ours(e.to_string()))?;
     let subject = Subject::start(&bench.launch, &recorder, &world.canaries)
         .map_err(|e| CalibrateError::Ours(e.to_string()))?;
-    let calls = lifetimes.iter().map(|life| {
-        let (world, subject) = (&world, &subject);
-        async move {
-            let session = id(*life);
-            let (settings, facts) = &world.sessions[&session];
-            let native = native_options(&bench.manifest, settings, facts, &bench.shared.ca_file);
-            said(subject, "open", &session, [("native", json!(native))]).await?;
-            for n in 0..2 {
-                let sql = format!("SELECT '{}' AS marker", marker::make(&session, n, None));
-                said(subject, "query", &session, [("sql", Value::from(sql))]).await?;
-                if n == 0 {
-                    tokio::time::sleep(BETWEEN).await;
-                }
-            }
-            Ok::<(), CalibrateError>(())
+    let calls = lifetimes.iter().map(|life| two_calls(bench, &world, &subject, id(*life)));
+    let all = tokio::time::timeout(LIMIT, futures::future::join_all(calls)).await;
+    let requests = |life: u64| {
+        let name = id(life);
+        recorder.count(|f| matches!(f, Fact::IssuerToken(t) if t.issuer == name && t.token.is_some()))
+    };
+    let answer = match all {
+        Err(_) => Err(CalibrateError::Query(format!("no answer within {} s", LIMIT.as_secs()))),
+        Ok(results) if results.iter().all(Result::is_err) => {
+            Err(results.into_iter().find_map(Result::err).expect("there are lifetimes"))
         }
-    });
-    let all = tokio::time::timeout(LIMIT, futures::future::try_join_all(calls)).await;
-    let asked = lifetimes
-        .iter()
-        .map(|life| {
-            let name = id(*life);
-            let tokens = recorder
-                .count(|f| matches!(f, Fact::IssuerToken(t) if t.issuer == name && t.token.is_some()));
-            (*life, tokens > 1)
-        })
-        .collect();
+        // A subject that cannot work with so short a life does not use the token either.
+        Ok(results) => Ok(lifetimes
+            .iter()
+            .zip(results)
+            .map(|(life, result)| (*life, result.is_err() || requests(*life) > 1))
+            .collect()),
+    };
     subject.finish(END_LIMIT.max(CLOSE_LIMIT)).await;
     world.stop().await;
-    match all {
-        Ok(Ok(_)) => Ok(asked),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(CalibrateError::Query(format!("no answer within {} s", LIMIT.as_secs()))),
+    answer
+}
+
+async fn two_calls(
+    bench: &Bench,
+    world: &World,
+    subject: &Subject,
+    session: String,
+) -> Result<(), CalibrateError> {
+    let (settings, facts) = &world.sessions[&session];
+    let native = native_options(&bench.manifest, settings, facts, &bench.shared.ca_file);
+    said(subject, "open", &session, [("native", json!(native))]).await?;
+    for n in 0..2 {
+        let sql = format!("SELECT '{}' AS marker", marker::make(&session, n, None));
+        said(subject, "query", &session, [("sql", Value::from(sql))]).await?;
+        if n == 0 {
+            tokio::time::sleep(BETWEEN).await;
+        }
     }
+    Ok(())
 }
 
 async fn said<'k>(

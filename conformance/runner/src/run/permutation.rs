@@ -17,6 +17,10 @@ use crate::run::world::{Shared, World, WorldSpec};
 
 /// How long a subject may take to end after its stdin was closed.
 pub const END_LIMIT: Duration = Duration::from_secs(5);
+/// A subject that has not answered `hello` by then does not keep others from starting.
+const START_LIMIT: Duration = Duration::from_millis(500);
+/// How long a subject may take until it answers `hello`; after that its steps begin all the same.
+const READY_LIMIT: Duration = Duration::from_secs(3);
 /// How long closing all sessions may take.
 pub const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -36,12 +40,13 @@ pub struct Bench {
     pub stalls: StallWatch,
 }
 
-/// Runs one permutation. Our own trouble is part of the answer, never a panic.
-pub async fn run(bench: &Bench, permutation: &Permutation) -> (Ran, Vec<Event>) {
+/// Runs one permutation. Our own trouble is part of the answer, never a panic. `starting` is dropped when world and
+/// subject are up.
+pub async fn run<S>(bench: &Bench, permutation: &Permutation, starting: S) -> (Ran, Vec<Event>) {
     let began = Instant::now();
     let recorder = Recorder::new();
     bench.stalls.watch(&recorder);
-    let error = drive(bench, permutation, &recorder).await.err();
+    let error = drive(bench, permutation, &recorder, starting).await.err();
     let events = recorder.finish();
     let ran = Ran {
         id: permutation.id.clone(),
@@ -54,7 +59,12 @@ pub async fn run(bench: &Bench, permutation: &Permutation) -> (Ran, Vec<Event>) 
     (ran, events)
 }
 
-async fn drive(bench: &Bench, permutation: &Permutation, recorder: &Arc<Recorder>) -> Result<(), String> {
+async fn drive<S>(
+    bench: &Bench,
+    permutation: &Permutation,
+    recorder: &Arc<Recorder>,
+    starting: S,
+) -> Result<(), String> {
     let scenario = permutation.scenario();
     let spec = WorldSpec::of(scenario, bench.skew_upper);
     let mut maker = CanaryMaker::new(bench.seed ^ fingerprint(&permutation.id));
@@ -67,6 +77,10 @@ async fn drive(bench: &Bench, permutation: &Permutation, recorder: &Arc<Recorder
         })
         .collect();
     let subject = Subject::start(&bench.launch, recorder, &world.canaries).map_err(|e| e.to_string())?;
+    if !subject.ready(START_LIMIT).await {
+        drop(starting);
+        subject.ready(READY_LIMIT).await;
+    }
     let stage = Stage::new(&subject, &world, recorder, options, permutation.surface);
     stage.play(scenario, &permutation.combination.checks).await;
     stage.close(CLOSE_LIMIT).await;

@@ -39,13 +39,20 @@ pub struct Places {
     working: Arc<Semaphore>,
     clock: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    starting: Arc<Semaphore>,
 }
 
 impl Places {
-    /// So many that work, four times as many that wait for moments, thirty-two times as many that only wait.
+    /// So many that work, four times as many that wait for moments, sixteen times as many that only wait. However many
+    /// run, only so many start at once: a crowd of starting worlds would be late for its own moments.
     pub fn new(jobs: usize) -> Self {
         let places = |n| Arc::new(Semaphore::new(n));
-        Self { working: places(jobs), clock: places(jobs * 4), waiting: places(jobs * 32) }
+        Self {
+            working: places(jobs),
+            clock: places(jobs * 4),
+            waiting: places(jobs * 16),
+            starting: places(jobs.min(4)),
+        }
     }
 }
 
@@ -119,7 +126,8 @@ async fn one<'p>(
     let work = async {
         let permit = place.acquire_owned().await.expect("places are never closed");
         progress(Progress::Begun(permutation.id.clone()));
-        let run = run(bench, permutation);
+        let starting = places.starting.clone().acquire_owned().await.expect("places are never closed");
+        let run = run(bench, permutation, starting);
         tokio::pin!(run);
         if let Ok(done) = tokio::time::timeout(WORKING, &mut run).await {
             return done;

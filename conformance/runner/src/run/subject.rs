@@ -292,6 +292,12 @@ impl Subject {
         receiver.await.unwrap_or(gone)
     }
 
+    /// Waits until the subject answers, so that its start does not count in the time of its first step; whether it did.
+    pub async fn ready(&self, limit: Duration) -> bool {
+        let hello = Map::from_iter([("op".to_owned(), Value::from("hello"))]);
+        tokio::time::timeout(limit, self.call(hello)).await.is_ok()
+    }
+
     /// The subject has closed its stdout or printed too much.
     pub fn is_gone(&self) -> bool {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).gone
