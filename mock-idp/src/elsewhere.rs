@@ -4,16 +4,17 @@ use std::net::SocketAddr;
 
 use axum::extract::Request;
 use axum::{Router, routing::any};
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::answer::Answer;
 use crate::config::{Scheme, StartError};
-use crate::fault::{Endpoint, Gate};
-use crate::listener::Listener;
-use crate::record::{Record, Recorder};
-use crate::secret::Secret;
+use crate::endpoint::Endpoint;
+use crate::fault::Gate;
+use crate::listener::{Listener, Served};
+use crate::record::Recorder;
 use crate::service;
 
 const BODY_LIMIT: usize = 64 * 1024;
@@ -34,21 +35,14 @@ impl OtherOrigin {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut listener = Listener::bind(address, &name, Endpoint::Any, scheme.clone(), None)?;
         let url = format!("{}://localhost:{}", scheme.as_str(), listener.port());
-        listener.router = Router::new().fallback_service(any(async move |request: Request| {
+        listener.served = Served::Other(Router::new().fallback_service(any(async move |request: Request| {
             let (parts, body) = request.into_parts();
             let body = axum::body::to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
-            let authorization = parts.headers.get(header::AUTHORIZATION);
-            recorder(Record::Elsewhere {
-                issuer: name.clone(),
-                method: parts.method.to_string(),
-                path: parts.uri.to_string(),
-                authorization: authorization.map(|a| Secret::new(String::from_utf8_lossy(a.as_bytes()))),
-                body: Secret::new(String::from_utf8_lossy(&body)),
-            });
+            recorder(service::elsewhere_record(&name, &parts, &body));
             let token =
                 json!({ "access_token": "a-token-of-elsewhere", "token_type": "Bearer", "expires_in": 3600 });
-            service::json(StatusCode::OK, &token)
-        }));
+            Answer::json(StatusCode::OK, &token).into_response()
+        })));
         let (gate, gated) = watch::channel(Gate::Open);
         let mut tasks = JoinSet::new();
         tasks.spawn(listener.serve(gated));

@@ -1,33 +1,45 @@
 //! A port that is open, refuses, resets or swallows connections, and can change between these while it lives.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use axum::{Extension, Router};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
+use crate::call::Peer;
 use crate::config::{Scheme, StartError};
-use crate::fault::{Endpoint, Gate};
+use crate::fault::{ConnectionFault, Endpoint, Gate, TlsFault};
+use crate::host::Host;
 use crate::record::{Party, Record, Recorder, Via};
+use crate::service::{Role, serve};
 use crate::syn;
+use crate::tls::{Mishaps, OLD_SERVER_HELLO};
+use crate::wire::{Obedient, Wire};
 
 /// A stalled TLS handshake is given up after this long.
 const HANDSHAKE: Duration = Duration::from_secs(60);
+/// Headers of a request have to be here by then.
+const HEADERS: Duration = Duration::from_secs(60);
 
-/// Who is on the other side of a connection.
-#[derive(Debug, Clone)]
-pub(crate) struct Peer {
-    pub(crate) port: u16,
-    pub(crate) requests: Arc<AtomicU32>,
+/// What is served on a port.
+#[derive(Clone)]
+pub(crate) enum Served {
+    /// The endpoints of a host.
+    Host(Weak<Host>, Role),
+    /// Something else.
+    Other(axum::Router),
 }
 
 /// A bound port and what is served there.
@@ -35,8 +47,12 @@ pub(crate) struct Listener {
     pub(crate) issuer: String,
     pub(crate) endpoint: Endpoint,
     pub(crate) scheme: Scheme,
-    pub(crate) router: Router,
+    pub(crate) served: Served,
     pub(crate) recorder: Option<Recorder>,
+    /// Certificates for what can be wrong with TLS.
+    pub(crate) mishaps: Option<Arc<Mishaps>>,
+    /// No more connections then, and those that there are end after their answer.
+    pub(crate) stopping: CancellationToken,
     socket: Socket,
     address: SocketAddr,
 }
@@ -60,8 +76,10 @@ impl Listener {
             issuer: issuer.to_owned(),
             endpoint,
             scheme,
-            router: Router::new(),
+            served: Served::Other(axum::Router::new()),
             recorder,
+            mishaps: None,
+            stopping: CancellationToken::new(),
             socket,
             address,
         })
@@ -80,15 +98,19 @@ impl Listener {
             let ended = match now {
                 Gate::Open => tokio::select! {
                     () = self.open(&mut connections) => true,
-                    changed = changed => changed.is_err(),
-                },
-                Gate::Reset => tokio::select! {
-                    () = self.reset() => true,
+                    () = self.stopping.cancelled() => {
+                        while connections.join_next().await.is_some() {}
+                        return;
+                    }
                     changed = changed => changed.is_err(),
                 },
                 Gate::Refused => {
                     self.stop_listening();
-                    let ended = changed.await.is_err();
+                    let stopping = self.stopping.clone();
+                    let ended = tokio::select! {
+                        changed = changed => changed.is_err(),
+                        () = stopping.cancelled() => true,
+                    };
                     let _ = self.socket.listen(1024);
                     ended
                 }
@@ -97,6 +119,7 @@ impl Listener {
                     let ended = tokio::select! {
                         () = hole.watch(|peer_port| self.contact(peer_port, Via::Syn)) => true,
                         changed = changed => changed.is_err(),
+                        () = self.stopping.cancelled() => true,
                     };
                     drop(hole);
                     let _ = self.socket.listen(1024);
@@ -153,36 +176,48 @@ impl Listener {
         }
     }
 
-    async fn reset(&self) {
-        let Some(acceptor) = self.acceptor() else { return std::future::pending().await };
-        loop {
-            if let Ok((stream, peer)) = acceptor.accept().await {
-                self.contact(peer.port(), Via::Accept);
-                // Linger of zero: closing sends RST.
-                let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
-            }
+    /// What is to be done to the next connection.
+    fn fault(&self) -> Option<ConnectionFault> {
+        match &self.served {
+            Served::Host(host, Role::Front) => host.upgrade()?.faults.connection(self.endpoint),
+            Served::Host(..) | Served::Other(_) => None,
         }
     }
 
     fn connection(&self, stream: TcpStream, peer_port: u16) -> impl Future<Output = ()> + Send + use<> {
-        let peer = Peer { port: peer_port, requests: Arc::default() };
+        let wire = Wire::of(&stream);
+        let by_admin_port = matches!(self.served, Served::Host(_, Role::Admin));
+        let peer = Peer { port: peer_port, requests: Arc::default(), wire, certificate: None, by_admin_port };
         let requests = peer.requests.clone();
-        let router = self.router.clone().layer(Extension(peer));
+        let served = self.served.clone();
         let scheme = self.scheme.clone();
         let recorder = self.recorder.clone();
+        let mishaps = self.mishaps.clone();
+        let fault = self.fault();
+        let stopping = self.stopping.clone();
         let (issuer, endpoint) = (self.issuer.clone(), self.endpoint);
         async move {
             let _ = stream.set_nodelay(true);
-            let by = match scheme {
-                Scheme::Http => talk(stream, router).await,
-                Scheme::Https(config) => {
-                    let acceptor = tokio_rustls::TlsAcceptor::from(config);
-                    match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                        Ok(Ok(stream)) => talk(stream, router).await,
-                        Ok(Err(_)) => Party::Peer,
-                        Err(_) => Party::Us,
-                    }
+            let by = match (fault, scheme) {
+                (Some(ConnectionFault::Reset), _) => {
+                    peer.wire.end_with_reset();
+                    return;
                 }
+                (Some(ConnectionFault::Silent), _)
+                | (Some(ConnectionFault::Tls(TlsFault::StalledHandshake)), Scheme::Https(_)) => {
+                    silent(stream).await
+                }
+                (Some(ConnectionFault::Tls(TlsFault::OldVersion)), Scheme::Https(_)) => {
+                    old_version(stream).await
+                }
+                (Some(ConnectionFault::Tls(fault)), Scheme::Https(usual)) => {
+                    let config = mishaps.and_then(|m| m.server_config(fault)).unwrap_or(usual);
+                    encrypted(stream, config, served, peer, stopping).await
+                }
+                (Some(ConnectionFault::Tls(_)) | None, Scheme::Http) => {
+                    talk(stream, served, peer, stopping).await
+                }
+                (None, Scheme::Https(config)) => encrypted(stream, config, served, peer, stopping).await,
             };
             if let Some(recorder) = recorder {
                 let requests = requests.load(Ordering::Relaxed);
@@ -192,10 +227,96 @@ impl Listener {
     }
 }
 
-async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) -> Party {
-    let builder = Builder::new(TokioExecutor::new());
-    let _ = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await;
+/// Takes nothing and says nothing until the other side goes.
+async fn silent(stream: TcpStream) -> Party {
+    loop {
+        if stream.ready(tokio::io::Interest::ERROR | tokio::io::Interest::READABLE).await.is_err() {
+            return Party::Peer;
+        }
+        // Looked at, not read: the end of the stream shows as nothing to peek at.
+        let mut byte = [0; 1];
+        match stream.peek(&mut byte).await {
+            Ok(0) | Err(_) => return Party::Peer,
+            Ok(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// Answers the first message of a handshake as a server that speaks TLS 1.0 only.
+async fn old_version(mut stream: TcpStream) -> Party {
+    let mut hello = [0; 1024];
+    if stream.read(&mut hello).await.is_ok_and(|n| n > 0) {
+        let _ = stream.write_all(&OLD_SERVER_HELLO).await;
+        // The alert that the client sends.
+        let _ = tokio::time::timeout(HANDSHAKE, stream.read(&mut hello)).await;
+    }
     Party::Peer
+}
+
+async fn encrypted(
+    stream: TcpStream,
+    config: Arc<rustls::ServerConfig>,
+    served: Served,
+    mut peer: Peer,
+    stopping: CancellationToken,
+) -> Party {
+    let wire = peer.wire.clone();
+    let acceptor = tokio_rustls::TlsAcceptor::from(config);
+    // Slow bytes and broken connections are below TLS.
+    match tokio::time::timeout(HANDSHAKE, acceptor.accept(Obedient::new(stream, wire))).await {
+        Ok(Ok(stream)) => {
+            let certificates = stream.get_ref().1.peer_certificates();
+            peer.certificate = certificates.and_then(|c| c.first()).map(|c| Arc::new(c.to_vec()));
+            converse(stream, served, peer, stopping).await
+        }
+        Ok(Err(_)) => Party::Peer,
+        Err(_) => Party::Us,
+    }
+}
+
+async fn talk(stream: TcpStream, served: Served, peer: Peer, stopping: CancellationToken) -> Party {
+    let wire = peer.wire.clone();
+    converse(Obedient::new(stream, wire), served, peer, stopping).await
+}
+
+/// An answer was refused on purpose: the connection ends.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is closed without an answer")]
+struct Unanswered;
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    served: Served,
+    peer: Peer,
+    stopping: CancellationToken,
+) -> Party {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
+    builder.http2().timer(TokioTimer::new());
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let (served, peer) = (served.clone(), peer.clone());
+        async move {
+            let request = request.map(Body::new);
+            let response = match served {
+                Served::Host(host, role) => match host.upgrade() {
+                    Some(host) => serve(host, role, peer, request).await,
+                    None => None,
+                },
+                Served::Other(router) => {
+                    let answered: Result<_, Infallible> = tower::ServiceExt::oneshot(router, request).await;
+                    answered.ok()
+                }
+            };
+            response.ok_or(Unanswered)
+        }
+    });
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        _ = connection.as_mut() => return Party::Peer,
+        () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+    Party::Us
 }
 
 fn bound(address: SocketAddr) -> std::io::Result<Socket> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::fault::Endpoint;
+use crate::endpoint::Endpoint;
 use crate::secret::Secret;
 
 /// Called at the moment of the fact; the caller stamps the time.

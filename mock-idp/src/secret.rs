@@ -37,3 +37,9 @@ impl Serialize for Secret {
         serializer.serialize_str("[redacted]")
     }
 }
+
+/// A secret of a configuration file.
+pub(crate) fn from_text<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Secret, D::Error> {
+    use serde::Deserialize as _;
+    String::deserialize(d).map(Secret::new)
+}

@@ -1,195 +1,386 @@
-//! The endpoints as an HTTP service, and what a fault makes of their answers.
+//! From a request to an answer: whose endpoint it is, what it says, what faults make of it, and the record.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
 use axum::response::Response;
-use axum::routing::any;
-use axum::{Extension, Router};
-use futures::StreamExt as _;
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde_json::Value;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
-use crate::fault::{Endpoint, FaultKind, Stall};
-use crate::issuer::State;
-use crate::listener::Peer;
-use crate::record::Record;
-use crate::{discovery, token};
+use crate::answer::{Answer, OAuthError};
+use crate::call::{BODY_LIMIT, Call, Peer};
+use crate::config::{Admin, Config, ErrorStyle};
+use crate::endpoint::Endpoint;
+use crate::fault::distort::{self, Delivery, Here};
+use crate::fault::{Hits, Moment, catalogue};
+use crate::host::Host;
+use crate::issuer::Issuer;
+use crate::log::Exchange;
+use crate::place::{Place, by_another_name};
+use crate::record::{Record, TokenRequest};
+use crate::secret::Secret;
+use crate::{
+    admin, authorization, device, discovery, end_session, introspection, pushed, registration, revocation,
+    token, userinfo,
+};
 
-/// Appended to the issuer (OpenID Connect Discovery 1.0 §4).
-pub(crate) const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
-/// Put before the issuer's path (RFC 8414 §3.1).
-const OAUTH_METADATA: &str = "/.well-known/oauth-authorization-server";
-pub(crate) const TOKEN: &str = "/oauth2/token";
-pub(crate) const JWKS: &str = "/jwks";
-pub(crate) const INTROSPECT: &str = "/introspect";
+/// A body has to be here by then.
+const BODY_TIME: Duration = Duration::from_secs(60);
 
-/// What clients see.
-pub(crate) fn front(state: &Arc<State>) -> Router {
-    let path = &state.config.path;
-    let with = |handler: fn(Arc<State>, Peer, Request) -> Answer| {
-        let state = state.clone();
-        any(move |Extension(peer): Extension<Peer>, request: Request| {
-            peer.requests.fetch_add(1, Ordering::Relaxed);
-            handler(state, peer, request)
-        })
-    };
-    Router::new()
-        .route(
-            &format!("{path}{OPENID_CONFIGURATION}"),
-            with(|s, p, r| Box::pin(document(s, p, r, Endpoint::Discovery))),
-        )
-        .route(
-            &format!("{OAUTH_METADATA}{path}"),
-            with(|s, p, r| Box::pin(document(s, p, r, Endpoint::Discovery))),
-        )
-        .route(&format!("{path}{JWKS}"), with(|s, p, r| Box::pin(document(s, p, r, Endpoint::Jwks))))
-        .route(&format!("{path}{TOKEN}"), with(|s, p, r| Box::pin(token::answer(s, p, r))))
-        .route(&format!("{path}{INTROSPECT}"), with(|s, _, r| Box::pin(token::introspect(s, r))))
-        .fallback_service(with(|s, p, r| Box::pin(document(s, p, r, Endpoint::Other))))
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// For clients: faulty if asked, recorded.
+    Front,
+    /// For resource servers: never faulty, never recorded.
+    Back,
+    /// For whoever controls the mock.
+    Admin,
 }
 
-/// What resource servers see: never faulty, never recorded.
-pub(crate) fn back(state: &Arc<State>) -> Router {
-    let (documents, keys, tokens) = (state.clone(), state.clone(), state.clone());
-    Router::new()
-        .route(
-            OPENID_CONFIGURATION,
-            any(async move || json(StatusCode::OK, &discovery::back_channel(&documents))),
-        )
-        .route(JWKS, any(async move || json(StatusCode::OK, &discovery::key_set(&keys))))
-        .route(INTROSPECT, any(async move |request: Request| token::introspect(tokens, request).await))
+/// A request and everything that is known when it is answered.
+pub(crate) struct Asked<'a> {
+    pub(crate) host: &'a Host,
+    pub(crate) issuer: &'a Issuer,
+    pub(crate) config: &'a Config,
+    pub(crate) place: &'a Place,
+    pub(crate) call: &'a Call,
+    pub(crate) hits: &'a Hits,
 }
 
-type Answer = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
-
-/// Answers with a document, or with nothing at an address that is no endpoint.
-async fn document(state: Arc<State>, peer: Peer, request: Request, endpoint: Endpoint) -> Response {
-    let method = request.method().to_string();
-    let path =
-        request.uri().path_and_query().map_or_else(|| request.uri().path().to_owned(), ToString::to_string);
-    let right = match endpoint {
-        Endpoint::Discovery => json(StatusCode::OK, &discovery::document(&state)),
-        Endpoint::Jwks => json(StatusCode::OK, &discovery::key_set(&state)),
-        Endpoint::Token | Endpoint::Other | Endpoint::Any => {
-            text(StatusCode::NOT_FOUND, "no endpoint is here\n")
-        }
-    };
-    let right = if matches!(request.method().as_str(), "GET" | "HEAD") || endpoint == Endpoint::Other {
-        right
-    } else {
-        text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n")
-    };
-    let record = |status| {
-        (state.config.recorder)(Record::Request {
-            issuer: state.config.name.clone(),
-            endpoint,
-            method: method.clone(),
-            path: path.clone(),
-            peer_port: peer.port,
-            status,
-        });
-    };
-    let fault = if endpoint == Endpoint::Other { None } else { state.faults.hit(endpoint) };
-    distorted(right, fault, &format!("{method} {path}"), |response| {
-        record(response.map(|r| r.status().as_u16()));
-    })
-    .await
+impl Asked<'_> {
+    /// An error in the issuer's words.
+    pub(crate) fn refusal(&self, error: &OAuthError) -> Answer {
+        error.answer(self.config.token.errors, self.issuer.clock.seconds())
+    }
 }
 
-/// The answer that a fault makes of the right one. `tell` learns it (or that there is none) before it is sent.
-pub(crate) async fn distorted(
-    right: Response,
-    fault: Option<FaultKind>,
-    request: &str,
-    tell: impl FnOnce(Option<&Response>),
-) -> Response {
-    let response = match fault {
-        None => right,
-        Some(FaultKind::Stall(Stall::AcceptThenSilence | Stall::SynBlackhole)) => {
-            tell(None);
-            return std::future::pending().await;
+/// Answers a request; `None` closes the connection without an answer.
+pub(crate) async fn serve(
+    host: Arc<Host>,
+    role: Role,
+    peer: Peer,
+    request: Request<Body>,
+) -> Option<Response> {
+    peer.requests.fetch_add(1, Ordering::Relaxed);
+    let arrived = Instant::now();
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let is_admin = path == "/_mock" || path.starts_with("/_mock/");
+    let admin = host.settings().template.admin.clone();
+    if is_admin && (role == Role::Admin || (role == Role::Front && admin != Admin::Off)) {
+        let body = read(body).await.unwrap_or_default();
+        return Some(admin::answer(host, &admin, &peer, &parts, body).await);
+    }
+    if path == "/healthz" && admin != Admin::Off {
+        return Some(Answer::text(StatusCode::OK, "ok\n").into_response());
+    }
+    if role == Role::Admin && path == "/" {
+        return Some(Answer::redirect(StatusCode::SEE_OTHER, "/_mock/").into_response());
+    }
+    let read = read(body).await;
+    let (body, too_long) = (read.clone().unwrap_or_default(), read.is_none());
+    if path.starts_with("/_elsewhere") && admin != Admin::Off {
+        let call = Call::new(Endpoint::Elsewhere, parts, body, too_long, peer);
+        let answer = elsewhere(&host, &call);
+        note(&host, None, &call, &answer, Some(answer.status), &Hits::default(), arrived);
+        return Some(answer.into_response());
+    }
+    match host.route(path) {
+        Some((issuer, endpoint)) => {
+            let call = Call::new(endpoint, parts, body, too_long, peer);
+            at_issuer(&host, role, &issuer, &call, arrived).await
         }
-        Some(FaultKind::Stall(how @ (Stall::HeadersThenSilence | Stall::OneBytePerSecond))) => {
-            tell(None);
-            return stalled_body(right, how).await;
-        }
-        Some(FaultKind::Respond { status, headers, body }) => respond(status, &headers, body),
-        Some(FaultKind::Redirect { status, location }) => {
-            respond(status, &[("location".into(), location)], String::new())
-        }
-        Some(FaultKind::Patch(patch)) => patched(right, &patch).await,
-        Some(FaultKind::Echo { status }) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-            let description = format!("the request was: {request}");
-            json(status, &serde_json::json!({ "error": "invalid_request", "error_description": description }))
-        }
-        Some(FaultKind::Delay(time)) => {
-            tokio::time::sleep(time).await;
-            right
-        }
-        // These are about the connection: no request gets this far.
-        Some(FaultKind::Refused | FaultKind::Reset) => right,
-    };
-    tell(Some(&response));
-    response
-}
-
-async fn stalled_body(right: Response, how: Stall) -> Response {
-    let (mut parts, body) = right.into_parts();
-    let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
-    let body = match how {
-        Stall::OneBytePerSecond => {
-            let bytes = futures::stream::iter(whole).then(|byte| async move {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                Ok::<_, std::convert::Infallible>(Bytes::from(vec![byte]))
-            });
-            Body::from_stream(bytes)
-        }
-        Stall::HeadersThenSilence | Stall::AcceptThenSilence | Stall::SynBlackhole => {
-            Body::from_stream(futures::stream::pending::<Result<Bytes, std::convert::Infallible>>())
-        }
-    };
-    Response::from_parts(parts, body)
-}
-
-async fn patched(right: Response, patch: &Value) -> Response {
-    let (mut parts, body) = right.into_parts();
-    let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let Ok(mut document) = serde_json::from_slice::<Value>(&whole) else {
-        return Response::from_parts(parts, Body::from(whole));
-    };
-    json_patch::merge(&mut document, patch);
-    parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(document.to_string()))
-}
-
-fn respond(status: u16, headers: &[(String, String)], body: String) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            response.headers_mut().append(name, value);
+        None => {
+            let is_home = path == "/" && parts.method == Method::GET && admin != Admin::Off;
+            let call = Call::new(Endpoint::Other, parts, body, too_long, peer);
+            let answer = if is_home {
+                Answer::redirect(StatusCode::SEE_OTHER, "/_mock/")
+            } else {
+                Answer::text(StatusCode::NOT_FOUND, "no endpoint is here\n")
+            };
+            let home = host.home();
+            if role == Role::Front {
+                tell(&host, &home, &call, &answer, Some(answer.status), false, arrived);
+                note(&host, None, &call, &answer, Some(answer.status), &Hits::default(), arrived);
+            }
+            Some(answer.into_response())
         }
     }
-    response
 }
 
-/// A JSON answer.
-pub(crate) fn json(status: StatusCode, value: &Value) -> Response {
-    let mut response = Response::new(Body::from(value.to_string()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+/// The body, unless it is too long or does not come.
+async fn read(body: Body) -> Option<Bytes> {
+    let whole = axum::body::to_bytes(body, BODY_LIMIT);
+    tokio::time::timeout(BODY_TIME, whole).await.ok()?.ok()
 }
 
-fn text(status: StatusCode, text: &'static str) -> Response {
-    let mut response = Response::new(Body::from(text));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    response
+async fn at_issuer(
+    host: &Arc<Host>,
+    role: Role,
+    issuer: &Arc<Issuer>,
+    call: &Call,
+    arrived: Instant,
+) -> Option<Response> {
+    let config = issuer.config();
+    let named = named_host(call);
+    let place = host.place(issuer, &config, named.as_deref());
+    if role == Role::Back {
+        let asked = Asked { host, issuer, config: &config, place: &place, call, hits: &Hits::default() };
+        return Some(back_channel(&asked).await.into_response());
+    }
+    if call.method == Method::OPTIONS && call.headers.contains_key(header::ORIGIN) {
+        return Some(preflight(call).into_response());
+    }
+    let client = call.claimed_client();
+    let hits = host.faults.hit(&Moment {
+        endpoint: call.endpoint,
+        issuer: &issuer.root,
+        client: client.as_deref(),
+        grant: call.param("grant_type"),
+        now: issuer.clock.now(),
+    });
+    let asked = Asked { host, issuer, config: &config, place: &place, call, hits: &hits };
+    let own_origin = place.url(call.endpoint, &config);
+    let origin = origin_of(&own_origin).to_owned();
+    let here = Here { other_origin: by_another_name(&origin), origin, now: issuer.clock.now() };
+    let instead = distort::replaced(&hits, call, &here);
+    let replaced = instead.is_some();
+    let mut answer = match instead {
+        Some(answer) => answer,
+        None => right_answer(&asked).await,
+    };
+    allow_origin(call, &mut answer);
+    let delivery = distort::distort(&hits, &mut answer, call);
+    for hit in &hits.0 {
+        if let Some((barrier, at_most)) = &hit.barrier {
+            barrier.wait(*at_most).await;
+        }
+        if let crate::fault::FaultKind::Delay { ms, jitter_ms } = hit.kind {
+            let jitter = hit.random.checked_rem(jitter_ms.saturating_add(1)).unwrap_or(0);
+            tokio::time::sleep(Duration::from_millis(ms.saturating_add(jitter))).await;
+        }
+    }
+    let status = match delivery {
+        Delivery::Silence | Delivery::Close | Delivery::Stalled(_) => None,
+        Delivery::Whole
+        | Delivery::Slow(_)
+        | Delivery::SlowBody(_)
+        | Delivery::Reset(_)
+        | Delivery::Truncated(_)
+        | Delivery::Endless => Some(answer.status),
+    };
+    tell(host, issuer, call, &answer, status, replaced, arrived);
+    note(host, Some(issuer), call, &answer, status, &hits, arrived);
+    distort::deliver(answer, delivery, call).await
+}
+
+async fn right_answer(asked: &Asked<'_>) -> Answer {
+    match asked.call.endpoint {
+        Endpoint::Discovery => only_get(asked, discovery::document),
+        Endpoint::Jwks if is_get(asked.call) => discovery::key_set(asked).await,
+        Endpoint::Jwks => OAuthError::only("GET").answer(ErrorStyle::Standard, 0),
+        Endpoint::Token => token::answer(asked).await,
+        Endpoint::Authorization => authorization::answer(asked).await,
+        Endpoint::Userinfo => userinfo::answer(asked),
+        Endpoint::Introspection => introspection::answer(asked),
+        Endpoint::Revocation => revocation::answer(asked),
+        Endpoint::DeviceAuthorization => device::authorize(asked),
+        Endpoint::DeviceVerification => device::page(asked),
+        Endpoint::PushedAuthorization => pushed::answer(asked),
+        Endpoint::Registration => registration::answer(asked),
+        Endpoint::EndSession => end_session::answer(asked),
+        Endpoint::Elsewhere | Endpoint::Other | Endpoint::Any => {
+            Answer::text(StatusCode::NOT_FOUND, "no endpoint is here\n")
+        }
+    }
+}
+
+fn is_get(call: &Call) -> bool {
+    matches!(call.method, Method::GET | Method::HEAD)
+}
+
+fn only_get(asked: &Asked<'_>, answer: fn(&Asked<'_>) -> Answer) -> Answer {
+    if is_get(asked.call) { answer(asked) } else { OAuthError::only("GET").answer(ErrorStyle::Standard, 0) }
+}
+
+/// What resource servers see: discovery, key set and introspection, always whole.
+async fn back_channel(asked: &Asked<'_>) -> Answer {
+    match asked.call.endpoint {
+        Endpoint::Discovery => discovery::back_channel(asked),
+        Endpoint::Jwks => discovery::key_set(asked).await,
+        Endpoint::Introspection => introspection::trusted(asked),
+        _ => Answer::text(StatusCode::NOT_FOUND, "only discovery, key set and introspection are here\n"),
+    }
+}
+
+/// The host that a request named.
+fn named_host(call: &Call) -> Option<String> {
+    call.header(&header::HOST)
+}
+
+fn origin_of(url: &str) -> &str {
+    let after_scheme = url.find("://").map_or(0, |at| at + 3);
+    url[after_scheme..].find('/').map_or(url, |at| &url[..after_scheme + at])
+}
+
+/// Pages of other origins may call what they can (Fetch standard, CORS); only the pages are a browser's own business.
+fn allow_origin(call: &Call, answer: &mut Answer) {
+    if call.headers.contains_key(header::ORIGIN) && !call.endpoint.is_front() {
+        answer.set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+        answer.set(header::ACCESS_CONTROL_EXPOSE_HEADERS, "www-authenticate, dpop-nonce, retry-after");
+    }
+}
+
+fn preflight(call: &Call) -> Answer {
+    let mut answer = Answer::empty(StatusCode::NO_CONTENT);
+    allow_origin(call, &mut answer);
+    answer.set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE");
+    answer.set(header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, dpop");
+    answer.set(header::ACCESS_CONTROL_MAX_AGE, "600");
+    answer
+}
+
+/// Where redirects of faults lead: it takes everything and answers with something like a token.
+fn elsewhere(host: &Host, call: &Call) -> Answer {
+    let config = host.home().config();
+    if call.path.ends_with("/jwks.json") {
+        let key = config.keys.key(config.token.alg, crate::key_pool::STRANGER);
+        return Answer::json(StatusCode::OK, &serde_json::json!({ "keys": [key.jwk("stranger")] }));
+    }
+    let token = serde_json::json!({ "access_token": "a-token-of-elsewhere", "token_type": "Bearer", "expires_in": 3600 });
+    Answer::json(StatusCode::OK, &token).not_stored()
+}
+
+/// Tells the one who embeds us.
+fn tell(
+    host: &Host,
+    issuer: &Issuer,
+    call: &Call,
+    answer: &Answer,
+    status: Option<StatusCode>,
+    replaced: bool,
+    arrived: Instant,
+) {
+    let config = issuer.config();
+    let status = status.map(|s| s.as_u16());
+    let record = if call.endpoint == Endpoint::Token {
+        let param = |name: &str| call.params.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+        Record::Token(Box::new(TokenRequest {
+            issuer: host.label(issuer),
+            method: call.method.to_string(),
+            path: call.path.clone(),
+            query: call.query.clone(),
+            content_type: call.header(&header::CONTENT_TYPE),
+            basic: call.basic.clone(),
+            post: call.post.clone(),
+            params: call.params.iter().map(|(name, value)| (name.clone(), shown(name, value))).collect(),
+            grant_type: param("grant_type"),
+            scope: param("scope"),
+            audience: param("audience"),
+            status,
+            error: answer.error.clone().filter(|_| !replaced),
+            granted: answer.granted.clone().filter(|_| status == Some(200)),
+            arrived,
+            peer_port: call.peer.port,
+        }))
+    } else {
+        Record::Request {
+            issuer: host.label(issuer),
+            endpoint: call.endpoint,
+            method: call.method.to_string(),
+            path: call.target(),
+            peer_port: call.peer.port,
+            status,
+        }
+    };
+    (config.recorder)(record);
+}
+
+/// Parameters whose value is not recorded.
+const SECRET_PARAMS: [&str; 4] = ["client_secret", "client_assertion", "password", "refresh_token"];
+
+fn shown(name: &str, value: &str) -> String {
+    if SECRET_PARAMS.contains(&name) && !value.is_empty() {
+        "[redacted]".to_owned()
+    } else {
+        value.to_owned()
+    }
+}
+
+/// Puts an exchange into the record, the metrics and the log.
+fn note(
+    host: &Host,
+    issuer: Option<&Issuer>,
+    call: &Call,
+    answer: &Answer,
+    status: Option<StatusCode>,
+    hits: &Hits,
+    arrived: Instant,
+) {
+    let took = arrived.elapsed();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let faults: Vec<String> =
+        hits.0.iter().map(|h| format!("{} {}", h.id, catalogue::name_of(&h.kind))).collect();
+    for hit in &hits.0 {
+        host.metrics.fault(catalogue::name_of(&hit.kind));
+    }
+    let status = status.map(|s| s.as_u16());
+    let endpoint = call.endpoint.as_str();
+    host.metrics.request(endpoint, status, took.as_secs_f64());
+    let exchange = Exchange {
+        id: 0,
+        at: (now.saturating_sub(took)).as_secs_f64(),
+        took_ms: took.as_secs_f64() * 1000.0,
+        issuer: issuer.map(|i| i.root.clone()),
+        endpoint: endpoint.to_owned(),
+        method: call.method.to_string(),
+        path: call.target(),
+        request_headers: headers(&call.headers),
+        request_body: String::from_utf8_lossy(&call.body).into_owned(),
+        client: answer.client.clone().or_else(|| call.claimed_client()),
+        client_auth: call.method_of_authentication().to_owned(),
+        grant: call.param("grant_type").map(str::to_owned),
+        peer_port: call.peer.port,
+        status,
+        error: answer.error.clone(),
+        response_headers: headers(&answer.headers),
+        response_body: String::from_utf8_lossy(&answer.body).into_owned(),
+        faults,
+    };
+    tracing::info!(
+        target: "mock_idp",
+        issuer = exchange.issuer.as_deref().unwrap_or("-"),
+        endpoint,
+        status = status.unwrap_or(0),
+        client = exchange.client.as_deref().unwrap_or("-"),
+        auth = exchange.client_auth,
+        grant = exchange.grant.as_deref().unwrap_or("-"),
+        error = exchange.error.as_deref().unwrap_or("-"),
+        faults = exchange.faults.join(", "),
+        ms = format!("{:.1}", exchange.took_ms),
+        "{} {}",
+        exchange.method,
+        call.path,
+    );
+    host.log.add(exchange);
+}
+
+fn headers(map: &http::HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    map.iter().map(|(name, value): (&HeaderName, _)| (name.to_string(), text(value))).collect()
+}
+
+/// The origin that a redirect leads to recorded a request: the embedding program is told with credentials and all.
+pub(crate) fn elsewhere_record(name: &str, parts: &Parts, body: &Bytes) -> Record {
+    let authorization = parts.headers.get(header::AUTHORIZATION);
+    Record::Elsewhere {
+        issuer: name.to_owned(),
+        method: parts.method.to_string(),
+        path: parts.uri.to_string(),
+        authorization: authorization.map(|a| Secret::new(String::from_utf8_lossy(a.as_bytes()))),
+        body: Secret::new(String::from_utf8_lossy(body)),
+    }
 }

@@ -25,12 +25,14 @@ pub fn of_issuer(settings: &Issuer, elsewhere: &str) -> Vec<idp::Fault> {
         }),
         after: 0,
         times: None,
+        scope: idp::Scope::default(),
     });
     let others = settings.fault.iter().map(|fault| idp::Fault {
         endpoint: endpoint(fault.endpoint),
         kind: kind(fault, elsewhere),
         after: fault.after,
         times: fault.times,
+        scope: idp::Scope::default(),
     });
     stall.into_iter().chain(others).collect()
 }

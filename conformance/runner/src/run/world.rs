@@ -300,6 +300,7 @@ fn issuer_config(
         idp::Client {
             id: facts.client_id.clone(),
             secret: idp::Secret::new(format!("{wrong}{}", facts.client_secret)),
+            ..idp::Client::default()
         }
     });
     config.clients = idp::Clients::Registered(clients.collect());

@@ -1,0 +1,193 @@
+//! Signing keys: made once for a process, on first use.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    self, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    KeyPair as _, RsaKeyPair, RsaSignatureEncoding,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::config::Alg;
+
+/// Key pairs, shared by the issuers of a process. Making an RSA key costs tenths of a second.
+#[derive(Default)]
+pub struct KeyPool(Mutex<HashMap<(Alg, usize), Arc<OnceLock<Arc<Key>>>>>);
+
+/// Numbers of keys that no key set has: another's, and one that was withdrawn.
+pub(crate) const STRANGER: usize = usize::MAX;
+pub(crate) const WITHDRAWN: usize = usize::MAX - 1;
+
+impl KeyPool {
+    /// An empty pool.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The n-th key of an algorithm; made now if nobody asked for it before.
+    pub(crate) fn key(&self, alg: Alg, nth: usize) -> Arc<Key> {
+        let place =
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((alg, nth)).or_default().clone();
+        place.get_or_init(|| Arc::new(Key::generate(alg))).clone()
+    }
+}
+
+enum Pair {
+    Rsa(Box<RsaKeyPair>, &'static RsaSignatureEncoding),
+    Ec(EcdsaKeyPair, &'static str),
+    Ed(Ed25519KeyPair),
+}
+
+/// A parsed key pair: parsing costs half as much as signing, so it is done once.
+pub(crate) struct Key {
+    alg: Alg,
+    pair: Pair,
+}
+
+impl Key {
+    fn generate(alg: Alg) -> Self {
+        let rsa = |encoding| {
+            let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("the system has randomness");
+            Pair::Rsa(Box::new(pair), encoding)
+        };
+        let ec =
+            |curve, name| Pair::Ec(EcdsaKeyPair::generate(curve).expect("the system has randomness"), name);
+        let pair = match alg {
+            Alg::Rs256 => rsa(&signature::RSA_PKCS1_SHA256),
+            Alg::Rs384 => rsa(&signature::RSA_PKCS1_SHA384),
+            Alg::Rs512 => rsa(&signature::RSA_PKCS1_SHA512),
+            Alg::Ps256 => rsa(&signature::RSA_PSS_SHA256),
+            Alg::Ps384 => rsa(&signature::RSA_PSS_SHA384),
+            Alg::Ps512 => rsa(&signature::RSA_PSS_SHA512),
+            Alg::Es256 => ec(&ECDSA_P256_SHA256_FIXED_SIGNING, "P-256"),
+            Alg::Es384 => ec(&ECDSA_P384_SHA384_FIXED_SIGNING, "P-384"),
+            Alg::EdDsa => Pair::Ed(Ed25519KeyPair::generate().expect("the system has randomness")),
+        };
+        Self { alg, pair }
+    }
+
+    /// The signature of a text.
+    pub(crate) fn sign(&self, text: &[u8]) -> Vec<u8> {
+        let random = SystemRandom::new();
+        match &self.pair {
+            Pair::Rsa(pair, encoding) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(*encoding, &random, text, &mut signature).expect("a whole key signs");
+                signature
+            }
+            Pair::Ec(pair, _) => pair.sign(&random, text).expect("a whole key signs").as_ref().to_vec(),
+            Pair::Ed(pair) => pair.sign(text).as_ref().to_vec(),
+        }
+    }
+
+    /// Its public part (RFC 7517) under an id.
+    pub(crate) fn jwk(&self, kid: &str) -> Value {
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let alg = self.alg.as_str();
+        match &self.pair {
+            Pair::Rsa(pair, _) => {
+                let public = pair.public_key();
+                json!({ "kty": "RSA", "use": "sig", "alg": alg, "kid": kid,
+                    "n": encode(public.modulus().big_endian_without_leading_zero()),
+                    "e": encode(public.exponent().big_endian_without_leading_zero()) })
+            }
+            Pair::Ec(pair, curve) => {
+                // Uncompressed point: 04, then x and y of the same length.
+                let point = &pair.public_key().as_ref()[1..];
+                let (x, y) = point.split_at(point.len() / 2);
+                json!({ "kty": "EC", "use": "sig", "alg": alg, "crv": curve, "kid": kid,
+                    "x": encode(x), "y": encode(y) })
+            }
+            Pair::Ed(pair) => {
+                json!({ "kty": "OKP", "use": "sig", "alg": alg, "crv": "Ed25519", "kid": kid,
+                    "x": encode(pair.public_key().as_ref()) })
+            }
+        }
+    }
+
+    /// Its public part as PEM: what a client confuses with an HMAC secret.
+    pub(crate) fn public_pem(&self) -> Vec<u8> {
+        use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+        let der: Vec<u8> = match &self.pair {
+            Pair::Rsa(pair, _) => {
+                let der: PublicKeyX509Der<'_> = pair.public_key().as_der().expect("a whole key has a form");
+                der.as_ref().to_vec()
+            }
+            Pair::Ec(pair, _) => {
+                let der: PublicKeyX509Der<'_> = pair.public_key().as_der().expect("a whole key has a form");
+                der.as_ref().to_vec()
+            }
+            Pair::Ed(pair) => pair.public_key().as_ref().to_vec(),
+        };
+        let body = base64::engine::general_purpose::STANDARD.encode(der);
+        let lines: Vec<&str> =
+            body.as_bytes().chunks(64).filter_map(|l| std::str::from_utf8(l).ok()).collect();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n")).into_bytes()
+    }
+}
+
+/// Signs without keeping the runtime's threads from other requests.
+pub(crate) struct Signer {
+    permits: Arc<tokio::sync::Semaphore>,
+}
+
+impl Default for Signer {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Self { permits: Arc::new(tokio::sync::Semaphore::new(cores)) }
+    }
+}
+
+impl Signer {
+    /// Puts the signature behind `header.payload`. RSA costs a third of a millisecond and goes to the blocking pool, as many
+    /// at a time as there are cores, first come first served; the curves cost some microseconds and stay here.
+    pub(crate) async fn sign(&self, pool: &Arc<KeyPool>, alg: Alg, nth: usize, text: String) -> String {
+        let signed = move |pool: &KeyPool, mut text: String| {
+            let signature = pool.key(alg, nth).sign(text.as_bytes());
+            text.push('.');
+            URL_SAFE_NO_PAD.encode_string(signature, &mut text);
+            text
+        };
+        match alg {
+            Alg::Es256 | Alg::Es384 | Alg::EdDsa => signed(pool, text),
+            Alg::Rs256 | Alg::Rs384 | Alg::Rs512 | Alg::Ps256 | Alg::Ps384 | Alg::Ps512 => {
+                let permit =
+                    self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
+                let pool = pool.clone();
+                let work = tokio::task::spawn_blocking(move || {
+                    let text = signed(&pool, text);
+                    drop(permit);
+                    text
+                });
+                work.await.expect("signing does not panic")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_algorithm_signs_what_its_public_key_verifies() {
+        let pool = KeyPool::new();
+        for alg in Alg::ALL {
+            let key = pool.key(alg, 0);
+            let jwk: jsonwebtoken::jwk::Jwk = serde_json::from_value(key.jwk("k")).expect("a JWK");
+            let decoding = jsonwebtoken::DecodingKey::from_jwk(&jwk).expect("a usable key");
+            let name: jsonwebtoken::Algorithm = alg.as_str().parse().expect("a known algorithm");
+            let signature = URL_SAFE_NO_PAD.encode(key.sign(b"text"));
+            assert!(
+                jsonwebtoken::crypto::verify(&signature, b"text", &decoding, name).expect("a signature"),
+                "{}",
+                alg.as_str()
+            );
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The record of every exchange: listed, taken, waited for, streamed.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+use crate::endpoint::Endpoint;
+
+/// So many exchanges are kept.
+const MOST: usize = 5_000;
+/// So much of a body is kept.
+const BODY: usize = 16 * 1024;
+/// So many may be behind on the stream before they miss some.
+const BEHIND: usize = 1024;
+
+/// A request and its answer.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+pub struct Exchange {
+    /// Its number.
+    pub id: u64,
+    /// When it came, in true seconds since 1970.
+    pub at: f64,
+    /// How long the answer took, in milliseconds.
+    pub took_ms: f64,
+    /// Path of the issuer; absent if there is none.
+    pub issuer: Option<String>,
+    /// What was asked for.
+    pub endpoint: String,
+    /// The HTTP method.
+    pub method: String,
+    /// Path and query as on the wire.
+    pub path: String,
+    /// Headers of the request, in order.
+    pub request_headers: Vec<(String, String)>,
+    /// Body of the request.
+    pub request_body: String,
+    /// The client that it says it is from.
+    pub client: Option<String>,
+    /// How it authenticates: `basic`, `post`, `assertion`, `certificate`, `none`.
+    pub client_auth: String,
+    /// `grant_type`.
+    pub grant: Option<String>,
+    /// The other side's port: requests on one connection have the same.
+    pub peer_port: u16,
+    /// Status of the answer; absent if none is given.
+    pub status: Option<u16>,
+    /// `error` of the answer.
+    pub error: Option<String>,
+    /// Headers of the answer.
+    pub response_headers: Vec<(String, String)>,
+    /// Body of the answer, as it would be if it were delivered whole.
+    pub response_body: String,
+    /// Ids and names of the faults that hit it.
+    pub faults: Vec<String>,
+}
+
+/// Which exchanges.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Filter {
+    /// Of this issuer (`/` for the one without a path).
+    pub issuer: Option<String>,
+    /// At this endpoint.
+    pub endpoint: Option<Endpoint>,
+    /// From this client.
+    pub client: Option<String>,
+    /// With this grant.
+    pub grant: Option<String>,
+    /// With a number above this.
+    pub after: Option<u64>,
+}
+
+impl Filter {
+    fn fits(&self, exchange: &Exchange) -> bool {
+        let same = |wanted: &Option<String>, is: &Option<String>| wanted.is_none() || wanted == is;
+        let issuer = self.issuer.as_deref().map(|i| i.trim_end_matches('/'));
+        issuer.is_none_or(|wanted| exchange.issuer.as_deref() == Some(wanted))
+            && self.endpoint.is_none_or(|e| exchange.endpoint == e.as_str())
+            && same(&self.client, &exchange.client)
+            && same(&self.grant, &exchange.grant)
+            && self.after.is_none_or(|after| exchange.id > after)
+    }
+}
+
+/// The exchanges of a process.
+pub(crate) struct Log {
+    kept: Mutex<(VecDeque<Arc<Exchange>>, u64)>,
+    live: broadcast::Sender<Arc<Exchange>>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { kept: Mutex::default(), live: broadcast::Sender::new(BEHIND) }
+    }
+}
+
+impl Log {
+    fn lock(&self) -> MutexGuard<'_, (VecDeque<Arc<Exchange>>, u64)> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add(&self, mut exchange: Exchange) {
+        shorten(&mut exchange.request_body);
+        shorten(&mut exchange.response_body);
+        let mut kept = self.lock();
+        kept.1 += 1;
+        exchange.id = kept.1;
+        let exchange = Arc::new(exchange);
+        kept.0.push_back(exchange.clone());
+        if kept.0.len() > MOST {
+            kept.0.pop_front();
+        }
+        drop(kept);
+        let _ = self.live.send(exchange);
+    }
+
+    pub(crate) fn list(&self, filter: &Filter) -> Vec<Arc<Exchange>> {
+        self.lock().0.iter().filter(|e| filter.fits(e)).cloned().collect()
+    }
+
+    pub(crate) fn clear(&self) {
+        self.lock().0.clear();
+    }
+
+    /// Takes the oldest that fits out of the record, waiting for it if need be.
+    pub(crate) async fn take(&self, filter: &Filter, at_most: Duration) -> Option<Arc<Exchange>> {
+        let mut live = self.live.subscribe();
+        let found = async {
+            loop {
+                if let Some(exchange) = self.take_now(filter) {
+                    return exchange;
+                }
+                let _ = live.recv().await;
+            }
+        };
+        tokio::time::timeout(at_most, found).await.ok()
+    }
+
+    fn take_now(&self, filter: &Filter) -> Option<Arc<Exchange>> {
+        let mut kept = self.lock();
+        let at = kept.0.iter().position(|e| filter.fits(e))?;
+        kept.0.remove(at)
+    }
+
+    /// Exchanges from now on.
+    pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<Exchange>> {
+        self.live.subscribe()
+    }
+}
+
+fn shorten(body: &mut String) {
+    if body.len() > BODY {
+        let mut end = BODY;
+        while !body.is_char_boundary(end) {
+            end -= 1;
+        }
+        body.truncate(end);
+        body.push('…');
+    }
+}
+
+/// Names of parameters and members whose value is a secret.
+const SECRET: [&str; 11] = [
+    "client_secret",
+    "client_assertion",
+    "password",
+    "refresh_token",
+    "access_token",
+    "id_token",
+    "assertion",
+    "subject_token",
+    "actor_token",
+    "code_verifier",
+    "registration_access_token",
+];
+
+impl Exchange {
+    /// The same without secrets and tokens.
+    pub fn redacted(&self) -> Self {
+        let mut exchange = self.clone();
+        for (name, value) in exchange.request_headers.iter_mut().chain(&mut exchange.response_headers) {
+            if matches!(name.as_str(), "authorization" | "cookie" | "set-cookie" | "dpop") {
+                let scheme =
+                    value.split(' ').next().filter(|s| s.len() < value.len() && name == "authorization");
+                *value = scheme.map_or_else(|| "[redacted]".to_owned(), |s| format!("{s} [redacted]"));
+            }
+        }
+        exchange.request_body = redacted_form(&exchange.request_body);
+        exchange.response_body = redacted_json(&exchange.response_body);
+        if let Some((path, query)) = exchange.path.split_once('?') {
+            exchange.path = format!("{path}?{}", redacted_form(query));
+        }
+        exchange
+    }
+}
+
+fn redacted_form(form: &str) -> String {
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some((name, value)) if SECRET.contains(&name) && !value.is_empty() => format!("{name}=[redacted]"),
+        _ => pair.to_owned(),
+    };
+    form.split('&').map(pair).collect::<Vec<_>>().join("&")
+}
+
+fn redacted_json(body: &str) -> String {
+    match serde_json::from_str::<serde_json::Value>(body) {
+        Ok(serde_json::Value::Object(mut members)) => {
+            for (name, value) in &mut members {
+                if SECRET.contains(&name.as_str()) {
+                    *value = "[redacted]".into();
+                }
+            }
+            serde_json::Value::Object(members).to_string()
+        }
+        _ => body.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange(client: &str) -> Exchange {
+        Exchange { client: Some(client.to_owned()), ..Exchange::default() }
+    }
+
+    #[tokio::test]
+    async fn an_exchange_is_taken_once_and_waited_for() {
+        let log = Log::default();
+        log.add(exchange("a"));
+        let filter = Filter { client: Some("b".to_owned()), ..Filter::default() };
+        let (taken, ()) =
+            tokio::join!(log.take(&filter, Duration::from_secs(5)), async { log.add(exchange("b")) });
+        assert_eq!(taken.and_then(|t| t.client.clone()).as_deref(), Some("b"));
+        assert!(log.take(&filter, Duration::ZERO).await.is_none());
+        assert_eq!(log.list(&Filter::default()).len(), 1);
+    }
+
+    #[test]
+    fn secrets_are_redacted_wherever_they_are() {
+        let mut exchange = exchange("a");
+        exchange.path = "/token?client_secret=s3".to_owned();
+        exchange.request_headers = vec![("authorization".to_owned(), "Basic czM=".to_owned())];
+        exchange.request_body = "grant_type=client_credentials&client_secret=s3".to_owned();
+        exchange.response_body = r#"{"access_token":"s3","expires_in":1}"#.to_owned();
+        let text = format!("{:?}", exchange.redacted());
+        assert!(
+            !text.contains("s3") && !text.contains("czM=") && text.contains("client_credentials"),
+            "{text}"
+        );
+    }
+}

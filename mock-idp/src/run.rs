@@ -1,0 +1,255 @@
+//! Starting, reloading and stopping the mock.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mock_idp::file::{self, ConfigError, File, Format, TlsFile};
+use mock_idp::{Admin, Config, MockIdp, Scheme, Secret, Surroundings, tls};
+use notify::Watcher as _;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{LogFormat, PORT, Serve};
+
+/// Answers that are under way may take so long when the mock stops.
+const STOPPING: Duration = Duration::from_secs(5);
+/// Writing a file makes several events.
+const SETTLING: Duration = Duration::from_millis(100);
+
+/// Why the program ends.
+pub struct Failure {
+    pub message: String,
+    /// The operator's mistake, not the machine's.
+    pub usage: bool,
+}
+
+impl Failure {
+    pub fn plain(message: String) -> Self {
+        Self { message, usage: false }
+    }
+
+    fn usage(message: impl ToString) -> Self {
+        Self { message: message.to_string(), usage: true }
+    }
+}
+
+/// What was asked for, from file, environment and flags.
+struct Wanted {
+    file: File,
+    path: Option<PathBuf>,
+}
+
+impl Wanted {
+    fn read(serve: &Serve) -> Result<Self, ConfigError> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        // The names that navikt/mock-oauth2-server has; ours come first.
+        let foreign_path = variable("JSON_CONFIG_PATH").map(PathBuf::from);
+        let path =
+            serve.config.clone().or_else(|| foreign_path.filter(|_| variable("JSON_CONFIG").is_none()));
+        let mut file = match (&path, variable("JSON_CONFIG")) {
+            (Some(path), _) => File::read(path)?,
+            (None, Some(text)) => File::parse("JSON_CONFIG", &text, Format::Json)?,
+            (None, None) => File::default(),
+        };
+        let is_foreign = variable("JSON_CONFIG").is_some() || variable("JSON_CONFIG_PATH").is_some();
+        if is_foreign && serve.config.is_none() {
+            file.port = variable("SERVER_PORT").or_else(|| variable("PORT")).and_then(|p| p.parse().ok());
+            file.host = variable("SERVER_HOSTNAME");
+        }
+        file = file.with_profile(serve.profile.clone(), serve.without.clone());
+        if serve.strict {
+            file = file.strict();
+        }
+        file.port = serve.port.or(file.port).or(Some(PORT));
+        file.host = serve.host.clone().or(file.host);
+        file.admin_port = serve.admin_port.or(file.admin_port);
+        file.admin_token = serve.admin_token.clone().or(file.admin_token);
+        file.base_url = serve.base_url.clone().or(file.base_url);
+        file.back_channel_base_url = serve.back_channel_base_url.clone().or(file.back_channel_base_url);
+        if serve.tls || !serve.tls_name.is_empty() {
+            file.tls.get_or_insert_default().names.extend(serve.tls_name.clone());
+        }
+        if serve.tls_certificate.is_some() {
+            let names = Vec::new();
+            file.tls = Some(TlsFile {
+                certificate: serve.tls_certificate.clone(),
+                key: serve.tls_key.clone(),
+                names,
+            });
+        }
+        Ok(Self { file, path })
+    }
+
+    fn resolve(&self, base: &Config) -> Result<(Config, HashMap<String, Config>), ConfigError> {
+        let (mut home, mut issuers) = self.file.resolve(base)?;
+        let admin = match &self.file.admin_token {
+            Some(token) => Admin::Token(Secret::new(token.clone())),
+            None => Admin::Open,
+        };
+        home.admin.clone_from(&admin);
+        issuers.values_mut().for_each(|i| i.admin.clone_from(&admin));
+        Ok((home, issuers))
+    }
+}
+
+/// Says whether the configuration is right.
+pub fn check(serve: &Serve) -> Result<(), Failure> {
+    let wanted = Wanted::read(serve).map_err(Failure::usage)?;
+    wanted.resolve(&file::base()).map_err(Failure::usage)?;
+    let _ = writeln!(std::io::stdout(), "the configuration is right");
+    Ok(())
+}
+
+/// Serves until it is told to stop.
+pub fn serve(serve: &Serve) -> Result<(), Failure> {
+    start_log(serve)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::plain(format!("cannot start: {e}")))?;
+    runtime.block_on(async {
+        let base = file::base();
+        let wanted = Wanted::read(serve).map_err(Failure::usage)?;
+        let (mut config, issuers) = wanted.resolve(&base).map_err(Failure::usage)?;
+        let ca = secure(wanted.file.tls.as_ref(), &mut config)?;
+        if let (Some(path), Some(ca)) = (&serve.tls_ca_out, &ca) {
+            std::fs::write(path, ca.ca_pem())
+                .map_err(|e| Failure::usage(format!("cannot write `{}`: {e}", path.display())))?;
+        }
+        let scheme = config.scheme.clone();
+        let surroundings = Surroundings { issuers, admin_port: wanted.file.admin_port, ca };
+        let idp = MockIdp::start_with(config, surroundings).await.map_err(Failure::usage)?;
+        for ignored in &wanted.file.ignored {
+            tracing::warn!("not done here: {ignored}");
+        }
+        if let Some(at) = wanted.file.frozen_at {
+            idp.freeze_all_at(at);
+        }
+        greet(&idp);
+        until_stopped(&idp, serve, &base, &scheme, wanted.path.as_deref()).await?;
+        tracing::info!("stopping");
+        idp.stop(STOPPING).await;
+        Ok(())
+    })
+}
+
+fn start_log(serve: &Serve) -> Result<(), Failure> {
+    let filter =
+        EnvFilter::try_new(&serve.log).map_err(|e| Failure::usage(format!("--log `{}`: {e}", serve.log)))?;
+    let colour =
+        std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+    match serve.log_format {
+        LogFormat::Text => log.with_target(false).compact().init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// Data to stdout: where it is, for who started it with `--port 0`.
+fn greet(idp: &MockIdp) {
+    let origin = idp.origin().replace("//127.0.0.1:", "//localhost:");
+    let control = idp.admin_url().replace("//127.0.0.1:", "//localhost:");
+    let text = format!(
+        "mock-idp is ready\n  an issuer   {origin}/demo  (any path is one)\n  discovery   {origin}/demo/.well-known/openid-configuration\n  control     {control}/\n"
+    );
+    let mut out = std::io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// The certificate that was asked for.
+fn secure(wanted: Option<&TlsFile>, config: &mut Config) -> Result<Option<Arc<tls::ThrowAwayCa>>, Failure> {
+    const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+    let Some(wanted) = wanted else { return Ok(None) };
+    let (Some(certificate), Some(key)) = (&wanted.certificate, &wanted.key) else {
+        if wanted.certificate.is_some() || wanted.key.is_some() {
+            return Err(Failure::usage(
+                "tls needs both `certificate` and `key`, or neither for a throw-away CA",
+            ));
+        }
+        let ca = Arc::new(tls::ThrowAwayCa::for_names(&wanted.names));
+        config.scheme = Scheme::Https(ca.server_config(&ALPN));
+        return Ok(Some(ca));
+    };
+    let unreadable = |path: &Path, e: &dyn std::fmt::Display| {
+        Failure::usage(format!("cannot use `{}`: {e}", path.display()))
+    };
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|e| unreadable(certificate, &e))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable(key, &e))?;
+    let server = tls::from_parts(chain, private, &ALPN).map_err(|e| unreadable(certificate, &e))?;
+    config.scheme = Scheme::Https(Arc::new(server));
+    Ok(None)
+}
+
+/// Reloads the file when it changes, and returns when a signal says so.
+async fn until_stopped(
+    idp: &MockIdp,
+    serve: &Serve,
+    base: &Config,
+    scheme: &Scheme,
+    path: Option<&Path>,
+) -> Result<(), Failure> {
+    let failed = |e: &dyn std::fmt::Display| Failure::plain(format!("cannot wait for signals: {e}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| failed(&e))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| failed(&e))?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(|e| failed(&e))?;
+    let (tell, mut changes) = mpsc::channel(1);
+    let _watcher = path.and_then(|p| watch(p, tell.clone()));
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+            _ = hangup.recv() => {}
+            Some(()) = changes.recv() => {
+                tokio::time::sleep(SETTLING).await;
+                while changes.try_recv().is_ok() {}
+            }
+        }
+        reload(idp, serve, base, scheme);
+    }
+}
+
+/// Watches the folder of a file: editors put a new file in the place of the old.
+fn watch(path: &Path, tell: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
+    let name = path.file_name()?.to_owned();
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+    let handler = move |event: notify::Result<notify::Event>| {
+        let about =
+            |e: &notify::Event| !e.kind.is_access() && e.paths.iter().any(|p| p.file_name() == Some(&name));
+        if event.is_ok_and(|e| about(&e)) {
+            // Full means that a change is waiting already.
+            let _ = tell.try_send(());
+        }
+    };
+    let mut watcher = notify::recommended_watcher(handler).ok()?;
+    match watcher.watch(&folder, notify::RecursiveMode::NonRecursive) {
+        Ok(()) => Some(watcher),
+        Err(error) => {
+            tracing::warn!("`{}` is not watched ({error}); send SIGHUP to reload it", path.display());
+            None
+        }
+    }
+}
+
+/// New settings; what is running goes on, and a file that is wrong changes nothing.
+fn reload(idp: &MockIdp, serve: &Serve, base: &Config, scheme: &Scheme) {
+    let resolved = Wanted::read(serve).and_then(|wanted| wanted.resolve(base));
+    match resolved {
+        Ok((mut home, mut issuers)) => {
+            home.scheme.clone_from(scheme);
+            issuers.values_mut().for_each(|i| i.scheme.clone_from(scheme));
+            idp.reconfigure(home, issuers);
+            tracing::info!("the configuration is reloaded; port, TLS and faults stay as they were");
+        }
+        Err(error) => tracing::error!("the configuration stays as it was: {error}"),
+    }
+}
