@@ -77,11 +77,13 @@ fn attempts(port: u16) -> Vec<u16> {
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     let drops = listen_drops(&std::fs::read_to_string("/proc/net/netstat").unwrap_or_default());
     // A SYN that was not answered is a drop: as long as there is none, the tables say nothing new.
-    let fresh = seen.as_ref().is_some_and(|s| (s.drops == drops && drops.is_some()) || s.read_at.elapsed() < READ);
+    let fresh =
+        seen.as_ref().is_some_and(|s| (s.drops == drops && drops.is_some()) || s.read_at.elapsed() < READ);
     if !fresh {
         let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
         let texts = tables.iter().filter_map(|t| std::fs::read_to_string(t).ok());
-        *seen = Some(Seen { drops, syns: texts.flat_map(|t| syns_in(&t)).collect(), read_at: Instant::now() });
+        *seen =
+            Some(Seen { drops, syns: texts.flat_map(|t| syns_in(&t)).collect(), read_at: Instant::now() });
     }
     let syns = seen.iter().flat_map(|s| &s.syns);
     syns.filter(|syn| syn.remote == port).map(|syn| syn.local).collect()
@@ -125,7 +127,8 @@ mod tests {
 
     #[test]
     fn drops_are_counted_by_name() {
-        let netstat = "TcpExt: SyncookiesSent ListenOverflows ListenDrops\nTcpExt: 1 2 30\nIpExt: A\nIpExt: 4\n";
+        let netstat =
+            "TcpExt: SyncookiesSent ListenOverflows ListenDrops\nTcpExt: 1 2 30\nIpExt: A\nIpExt: 4\n";
         assert_eq!(listen_drops(netstat), Some(30));
         assert_eq!(listen_drops(""), None);
     }

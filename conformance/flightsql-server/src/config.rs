@@ -22,12 +22,31 @@ pub struct Config {
     pub engine: Engine,
     /// How callers authenticate.
     pub ways_in: WaysIn,
+    /// Where endpoints say that their results are, `arrow-flight-reuse-connection://?` or `grpc+tls://host:port`; none
+    /// means the connection that asked.
+    pub locations: Vec<String>,
     /// Ways to misbehave from the start.
     pub faults: Vec<Fault>,
     /// Callers that wait for each other.
     pub rendezvous: Option<Rendezvous>,
     /// Told of everything, at the moment when it happens.
     pub recorder: Recorder,
+}
+
+impl Config {
+    /// Plaintext, one listener `main`, no way in, nothing unusual.
+    pub fn new(engine: Engine, recorder: Recorder) -> Self {
+        Self {
+            listeners: vec!["main".to_owned()],
+            tls: None,
+            engine,
+            ways_in: WaysIn::default(),
+            locations: Vec::new(),
+            faults: Vec::new(),
+            rendezvous: None,
+            recorder,
+        }
+    }
 }
 
 /// How callers authenticate.

@@ -8,7 +8,7 @@ use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
     HandshakeResponse, PollInfo, PutResult, Result as FlightResult, SchemaResult, Ticket,
 };
-use futures::StreamExt as _;
+use futures::StreamExt;
 use futures::stream::BoxStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -16,10 +16,11 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use crate::attribution;
 use crate::connection::Peer;
 use crate::fault::{Effect, Faults, Method};
+use crate::handle::JsonTicket;
+use crate::query::{Caller, Sql};
 use crate::record::{Record, Recorder, Rpc, StreamEnd, code_name};
 use crate::rendezvous::Meeting;
 use crate::request::Asked;
-use crate::service::Sql;
 use crate::stream::{EndTeller, Told};
 use crate::ways_in::{Door, Judged};
 
@@ -41,6 +42,7 @@ pub(crate) struct Gate {
 
 /// A call that was let in.
 struct Entered {
+    caller: Caller,
     teller: EndTeller,
     break_after: Option<(usize, Status)>,
 }
@@ -51,11 +53,16 @@ impl Gate {
         let judged = self.shared.door.judge(request.metadata()).await;
         let peer = peer_of(request);
         let (mut teller, principal) = self.record(method, asked.clone(), &peer, request.metadata(), judged);
-        if let Err(status) = principal {
-            teller.tell(status.code());
-            return Err(status);
+        match principal {
+            Ok(principal) => {
+                let caller = Caller { principal };
+                self.within(Method::named(method), asked.sql.is_some(), teller, caller).await
+            }
+            Err(status) => {
+                teller.tell(status.code());
+                Err(status)
+            }
         }
-        self.within(Method::named(method), asked.sql.is_some(), teller).await
     }
 
     async fn within(
@@ -63,6 +70,7 @@ impl Gate {
         method: Method,
         is_statement: bool,
         mut teller: EndTeller,
+        caller: Caller,
     ) -> Result<Entered, Status> {
         if let Some(meeting) = self.shared.meeting.as_ref().filter(|_| is_statement)
             && let Some(parties) = meeting.join(method).await
@@ -81,7 +89,7 @@ impl Gate {
             Some(Effect::Silence) => std::future::pending::<()>().await,
             Some(Effect::Delay(time)) => tokio::time::sleep(time).await,
         }
-        Ok(Entered { teller, break_after })
+        Ok(Entered { caller, teller, break_after })
     }
 
     fn record(
@@ -125,6 +133,12 @@ fn peer_of<T>(request: &Request<T>) -> Peer {
     request.extensions().get::<Peer>().cloned().unwrap_or_default()
 }
 
+/// The request, with who makes it.
+fn by<T>(entered: &Entered, mut request: Request<T>) -> Request<T> {
+    request.extensions_mut().insert(entered.caller.clone());
+    request
+}
+
 /// Tells of the end of a call with a single answer.
 fn told<T>(mut entered: Entered, answer: Result<T, Status>) -> Result<T, Status> {
     entered.teller.tell(answer.as_ref().map_or_else(Status::code, |_| Code::Ok));
@@ -152,11 +166,8 @@ impl FlightService for Gate {
         let peer = peer_of(&request);
         let asked = Asked::default();
         let (mut teller, principal) = self.record("Handshake", asked, &peer, request.metadata(), judged);
-        if let Err(status) = principal {
-            teller.tell(status.code());
-            return Err(status);
-        }
-        let mut entered = self.within(Method::Handshake, false, teller).await?;
+        let principal = principal.inspect_err(|status| teller.tell(status.code()))?;
+        let mut entered = self.within(Method::Handshake, false, teller, Caller { principal }).await?;
         let mut response: Response<Self::HandshakeStream> = match &token {
             Some(token) => {
                 let payload = token.clone().into_bytes().into();
@@ -186,7 +197,7 @@ impl FlightService for Gate {
     ) -> Result<Response<FlightInfo>, Status> {
         let asked = Asked::by_descriptor(request.get_ref());
         let entered = self.enter("GetFlightInfo", asked, &request).await?;
-        let answer = self.sql.get_flight_info(request).await;
+        let answer = self.sql.get_flight_info(by(&entered, request)).await;
         told(entered, answer)
     }
 
@@ -197,7 +208,7 @@ impl FlightService for Gate {
         let asked = Asked::by_descriptor(request.get_ref());
         let entered = self.enter("PollFlightInfo", asked, &request).await?;
         // Results are ready when they are asked for: the first poll is the last.
-        let answer = self.sql.get_flight_info(request).await;
+        let answer = self.sql.get_flight_info(by(&entered, request)).await;
         let done = |info: Response<FlightInfo>| Response::new(PollInfo::new().with_info(info.into_inner()));
         told(entered, answer.map(done))
     }
@@ -205,14 +216,21 @@ impl FlightService for Gate {
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
         let asked = Asked::by_descriptor(request.get_ref());
         let entered = self.enter("GetSchema", asked, &request).await?;
-        let answer = self.sql.get_flight_info(request).await;
+        let answer = self.sql.get_flight_info(by(&entered, request)).await;
         told(entered, answer.map(|info| Response::new(SchemaResult { schema: info.into_inner().schema })))
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         let asked = Asked::by_ticket(request.get_ref());
         let mut entered = self.enter("DoGet", asked, &request).await?;
-        match self.sql.do_get(request).await {
+        let answer = match JsonTicket::read(&request.get_ref().ticket) {
+            None => self.sql.do_get(by(&entered, request)).await,
+            Some(json) => match json.and_then(JsonTicket::sql) {
+                Ok(sql) => self.sql.read(&entered.caller, sql.as_bytes()).await,
+                Err(status) => Err(status),
+            },
+        };
+        match answer {
             Ok(response) => {
                 let told = Told::new(response.into_inner().boxed(), entered.break_after, entered.teller);
                 Ok(Response::new(told.boxed()))
@@ -229,21 +247,15 @@ impl FlightService for Gate {
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoPutStream>, Status> {
         let entered = self.enter("DoPut", Asked::default(), &request).await?;
-        told(entered, Err(Status::unimplemented("DoPut is not supported: the tables are read-only")))
+        let answer = self.sql.do_put(by(&entered, request)).await;
+        told(entered, answer.map(|response| response.map(StreamExt::boxed)))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
         let asked = Asked::by_action(request.get_ref());
         let entered = self.enter("DoAction", asked, &request).await?;
-        // Clients close their session whether or not they opened one.
-        if matches!(
-            request.get_ref().r#type.as_str(),
-            "CloseSession" | "SetSessionOptions" | "GetSessionOptions"
-        ) {
-            return told(entered, Ok(Response::new(futures::stream::empty().boxed())));
-        }
-        let answer = self.sql.do_action(request).await;
-        told(entered, answer.map(|response| Response::new(response.into_inner().boxed())))
+        let answer = self.sql.do_action(by(&entered, request)).await;
+        told(entered, answer.map(|response| response.map(StreamExt::boxed)))
     }
 
     async fn list_actions(

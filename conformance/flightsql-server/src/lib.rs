@@ -3,27 +3,49 @@
 //! A server is a value: [`FlightSqlServer::start`] puts one on free ports, and dropping it stops it, streams in flight
 //! included. It trusts the issuers that it is told of, meets them over HTTP alone, never judges and never prints.
 
+// The server and who comes in.
 mod attribution;
 mod config;
 mod connection;
-mod engine;
 mod fault;
 mod gate;
 mod jwks;
-mod metadata;
 mod record;
 mod rendezvous;
 mod request;
 mod secret;
 mod server;
-mod service;
 mod stream;
 mod validate;
 mod ways_in;
 
+// Flight SQL.
+mod actions;
+mod error;
+mod handle;
+mod ids;
+mod metadata;
+mod parameters;
+mod put;
+mod query;
+mod service;
+mod session;
+mod sql_info;
+mod statements;
+
+// The engine and its tables.
+mod database;
+mod demo;
+mod engine;
+mod files;
+mod moving;
+mod snapshot;
+mod transaction;
+
 pub use config::{Config, StartError, TrustedIssuer, WaysIn};
-pub use engine::Engine;
+pub use engine::{Clock, Engine, Limits};
 pub use fault::{Fault, FaultKind, Method, Moment};
+pub use files::TableError;
 pub use jsonwebtoken::Algorithm;
 pub use record::{Presented, Record, Recorder, Rpc, StreamEnd, TokenState};
 pub use rendezvous::Rendezvous;

@@ -4,6 +4,8 @@ use arrow_flight::sql::{Any, Command};
 use arrow_flight::{Action, FlightDescriptor, Ticket};
 use prost::Message as _;
 
+use crate::handle::{Handle, JsonTicket};
+
 /// Command and SQL of a call, as far as it has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Asked {
@@ -17,6 +19,9 @@ impl Asked {
     }
 
     pub(crate) fn by_ticket(ticket: &Ticket) -> Self {
+        if let Some(json) = JsonTicket::read(&ticket.ticket) {
+            return Self { command: Some("JsonTicket".to_owned()), sql: json.and_then(JsonTicket::sql).ok() };
+        }
         Self::by_bytes(&ticket.ticket)
     }
 
@@ -40,9 +45,9 @@ impl Asked {
     }
 }
 
-/// The SQL of a statement; handles of this server are the SQL itself.
+/// The SQL of a statement; handles of this server carry the SQL.
 fn sql_of(any: Any) -> Option<String> {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+    let text = |bytes: &[u8]| Handle::decode(bytes).ok().map(|handle| handle.sql);
     match Command::try_from(any).ok()? {
         Command::CommandStatementQuery(c) => Some(c.query),
         Command::CommandStatementUpdate(c) => Some(c.query),

@@ -18,9 +18,9 @@ use crate::config::{Config, StartError};
 use crate::connection::{Connection, Peer, Wire};
 use crate::fault::{Fault, Faults};
 use crate::gate::{Gate, Shared};
+use crate::query::Sql;
 use crate::record::{Record, Recorder};
 use crate::rendezvous::Meeting;
-use crate::service::Sql;
 use crate::ways_in::Door;
 
 /// A stalled TLS handshake is given up after this long.
@@ -77,7 +77,7 @@ impl FlightSqlServer {
             };
             tasks.spawn(accepting.accept(listener));
         }
-        let gate = Gate { shared: shared.clone(), sql: Arc::new(Sql::new(config.engine)) };
+        let gate = Gate { shared: shared.clone(), sql: Arc::new(Sql::new(config.engine, config.locations)) };
         let service = FlightServiceServer::new(gate)
             .max_decoding_message_size(64 * 1024 * 1024)
             .max_encoding_message_size(64 * 1024 * 1024);

@@ -1,114 +1,79 @@
-//! Flight SQL: what each command answers. Who may ask was decided before.
+//! Flight SQL: which command does what. Who may ask was decided before.
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::ipc::writer::IpcWriteOptions;
-use arrow_flight::encode::FlightDataEncoderBuilder;
-use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::FlightService;
-use arrow_flight::sql::metadata::{SqlInfoData, XdbcTypeInfoData};
-use arrow_flight::sql::server::FlightSqlService;
+use arrow_flight::sql::server::{DoPutError, FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
+    ActionBeginSavepointRequest, ActionBeginSavepointResult, ActionBeginTransactionRequest,
+    ActionBeginTransactionResult, ActionCancelQueryRequest, ActionCancelQueryResult,
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
-    ActionCreatePreparedStatementResult, CommandGetCatalogs, CommandGetCrossReference, CommandGetDbSchemas,
-    CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys, CommandGetSqlInfo,
-    CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo, CommandPreparedStatementQuery,
-    CommandStatementQuery, ProstMessageExt, SqlInfo, TicketStatementQuery,
+    ActionCreatePreparedStatementResult, ActionCreatePreparedSubstraitPlanRequest, ActionEndSavepointRequest,
+    ActionEndTransactionRequest, Any, Command, CommandGetCatalogs, CommandGetCrossReference,
+    CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys,
+    CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
+    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementIngest,
+    CommandStatementQuery, CommandStatementSubstraitPlan, CommandStatementUpdate,
+    DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
 };
-use arrow_flight::{Action, FlightDescriptor, FlightEndpoint, FlightInfo, IpcMessage, SchemaAsIpc, Ticket};
-use futures::{StreamExt as _, TryStreamExt as _};
+use arrow_flight::{Action, ActionType, FlightDescriptor, FlightInfo, IpcMessage, SchemaAsIpc, Ticket};
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
-use crate::engine::{CATALOG, Engine, SCHEMA};
+use crate::actions;
+use crate::engine::{CATALOG, SCHEMA};
+use crate::error::failed;
+use crate::handle::Handle;
 use crate::metadata;
-
-/// Flight SQL over an engine.
-pub(crate) struct Sql {
-    engine: Engine,
-    info: SqlInfoData,
-    types: XdbcTypeInfoData,
-}
+use crate::parameters;
+use crate::put;
+use crate::query::{Answer, Caller, Sql, Wanted, encoded};
+use crate::snapshot::Statement;
+use crate::statements::Prepared;
+use crate::transaction::EndSavepoint;
 
 type DoGet = <Sql as FlightService>::DoGetStream;
-type Answer<T> = Result<Response<T>, Status>;
 
-impl Sql {
-    pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine, info: metadata::sql_info(), types: metadata::xdbc_types() }
-    }
-
-    async fn run(&self, sql: &str) -> Answer<DoGet> {
-        let batches = self.engine.execute(sql).await?;
-        let schema = batches.schema();
-        let batches = batches.map_err(|e| FlightError::Tonic(Box::new(Status::internal(e.to_string()))));
-        let stream = FlightDataEncoderBuilder::new().with_schema(schema).build(batches).map_err(Status::from);
-        Ok(Response::new(stream.boxed()))
-    }
-}
-
-/// One endpoint, without a location: the same connection.
-fn info(schema: &Schema, ticket: Vec<u8>, descriptor: FlightDescriptor) -> Answer<FlightInfo> {
-    let endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket));
-    let info = FlightInfo::new()
-        .try_with_schema(schema)
-        .map_err(|e| Status::internal(e.to_string()))?
-        .with_endpoint(endpoint)
-        .with_descriptor(descriptor)
-        .with_total_records(-1)
-        .with_total_bytes(-1);
-    Ok(Response::new(info))
+fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+    request.extensions().get::<Caller>().cloned().ok_or_else(|| Status::internal("the gate was passed by"))
 }
 
 fn batch(schema: SchemaRef, batch: arrow_flight::error::Result<RecordBatch>) -> Answer<DoGet> {
-    let stream = FlightDataEncoderBuilder::new()
-        .with_schema(schema)
-        .build(futures::stream::once(async { batch }))
-        .map_err(Status::from);
-    Ok(Response::new(stream.boxed()))
+    let batch = batch.map_err(failed)?;
+    Ok(Response::new(encoded(schema, stream::iter([Ok(batch)]).boxed())))
 }
 
 fn empty(schema: SchemaRef) -> Answer<DoGet> {
     batch(schema.clone(), Ok(RecordBatch::new_empty(schema)))
 }
 
-/// Handles of this server are the SQL text itself: nothing has to be kept.
-fn sql_of(handle: &[u8]) -> Result<&str, Status> {
-    std::str::from_utf8(handle).map_err(|_| Status::invalid_argument("the handle is not one of this server"))
+/// A handle or an id of a transaction, as text.
+fn id(bytes: &Bytes) -> Result<String, Status> {
+    let text = String::from_utf8(bytes.to_vec());
+    text.map_err(|_| {
+        Status::not_found("there is no such transaction or savepoint; ids of this server are text")
+    })
 }
 
-/// Schema of GetPrimaryKeys, as the specification has it.
-fn primary_keys() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("catalog_name", DataType::Utf8, true),
-        Field::new("db_schema_name", DataType::Utf8, true),
-        Field::new("table_name", DataType::Utf8, false),
-        Field::new("column_name", DataType::Utf8, false),
-        Field::new("key_sequence", DataType::Int32, false),
-        Field::new("key_name", DataType::Utf8, true),
-    ]))
+fn transaction(id_bytes: Option<&Bytes>) -> Result<Option<String>, Status> {
+    id_bytes.filter(|bytes| !bytes.is_empty()).map(id).transpose()
 }
 
-/// Schema of the three commands about foreign keys, as the specification has it.
-fn foreign_keys() -> SchemaRef {
-    let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
-    Arc::new(Schema::new(vec![
-        text("pk_catalog_name", true),
-        text("pk_db_schema_name", true),
-        text("pk_table_name", false),
-        text("pk_column_name", false),
-        text("fk_catalog_name", true),
-        text("fk_db_schema_name", true),
-        text("fk_table_name", false),
-        text("fk_column_name", false),
-        Field::new("key_sequence", DataType::Int32, false),
-        text("fk_key_name", true),
-        text("pk_key_name", true),
-        Field::new("update_rule", DataType::UInt8, false),
-        Field::new("delete_rule", DataType::UInt8, false),
-    ]))
+fn schema_bytes(schema: &Schema) -> Result<Bytes, Status> {
+    let message: IpcMessage = SchemaAsIpc::new(schema, &IpcWriteOptions::default())
+        .try_into()
+        .map_err(|e: ArrowError| failed(e))?;
+    Ok(message.0)
+}
+
+fn substrait<T>() -> Result<T, Status> {
+    Err(Status::unimplemented("Substrait plans are not supported, as SqlInfo 5 says; send SQL"))
 }
 
 #[tonic::async_trait]
@@ -120,9 +85,11 @@ impl FlightSqlService for Sql {
         query: CommandStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
-        let schema = self.engine.schema(&query.query).await?;
-        let ticket = TicketStatementQuery { statement_handle: query.query.into() };
-        info(&schema, ticket.as_any().encode_to_vec(), request.into_inner())
+        let transaction = transaction(query.transaction_id.as_ref())?;
+        let wanted = Wanted { sql: query.query, transaction, parameters: Arc::default() };
+        let (schema, statement_handle) = self.promise(&caller(&request)?, wanted).await?;
+        let ticket = TicketStatementQuery { statement_handle };
+        self.info(&schema, ticket.as_any().encode_to_vec().into(), request.into_inner())
     }
 
     async fn get_flight_info_prepared_statement(
@@ -130,8 +97,19 @@ impl FlightSqlService for Sql {
         query: CommandPreparedStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
-        let schema = self.engine.schema(sql_of(&query.prepared_statement_handle)?).await?;
-        info(&schema, query.as_any().encode_to_vec(), request.into_inner())
+        let caller = caller(&request)?;
+        let wanted = self.prepared(&caller, &query.prepared_statement_handle)?;
+        let (schema, prepared_statement_handle) = self.promise(&caller, wanted).await?;
+        let ticket = CommandPreparedStatementQuery { prepared_statement_handle };
+        self.info(&schema, ticket.as_any().encode_to_vec().into(), request.into_inner())
+    }
+
+    async fn get_flight_info_substrait_plan(
+        &self,
+        _: CommandStatementSubstraitPlan,
+        _: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        substrait()
     }
 
     async fn get_flight_info_catalogs(
@@ -140,7 +118,7 @@ impl FlightSqlService for Sql {
         request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
         let ticket = query.as_any().encode_to_vec();
-        info(&query.into_builder().schema(), ticket, request.into_inner())
+        self.info(&query.into_builder().schema(), ticket.into(), request.into_inner())
     }
 
     async fn get_flight_info_schemas(
@@ -149,7 +127,7 @@ impl FlightSqlService for Sql {
         request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
         let ticket = query.as_any().encode_to_vec();
-        info(&query.into_builder().schema(), ticket, request.into_inner())
+        self.info(&query.into_builder().schema(), ticket.into(), request.into_inner())
     }
 
     async fn get_flight_info_tables(
@@ -158,7 +136,7 @@ impl FlightSqlService for Sql {
         request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
         let ticket = query.as_any().encode_to_vec();
-        info(&query.into_builder().schema(), ticket, request.into_inner())
+        self.info(&query.into_builder().schema(), ticket.into(), request.into_inner())
     }
 
     async fn get_flight_info_table_types(
@@ -167,7 +145,7 @@ impl FlightSqlService for Sql {
         request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
         let ticket = query.as_any().encode_to_vec();
-        info(&query.into_builder().schema(), ticket, request.into_inner())
+        self.info(&query.into_builder().schema(), ticket.into(), request.into_inner())
     }
 
     async fn get_flight_info_sql_info(
@@ -176,7 +154,7 @@ impl FlightSqlService for Sql {
         request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
         let ticket = query.as_any().encode_to_vec();
-        info(&query.into_builder(&self.info).schema(), ticket, request.into_inner())
+        self.info(&query.into_builder(&self.facts.info).schema(), ticket.into(), request.into_inner())
     }
 
     async fn get_flight_info_primary_keys(
@@ -184,7 +162,8 @@ impl FlightSqlService for Sql {
         query: CommandGetPrimaryKeys,
         request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
-        info(&primary_keys(), query.as_any().encode_to_vec(), request.into_inner())
+        let ticket = query.as_any().encode_to_vec();
+        self.info(&metadata::primary_keys_schema(), ticket.into(), request.into_inner())
     }
 
     async fn get_flight_info_exported_keys(
@@ -192,7 +171,8 @@ impl FlightSqlService for Sql {
         query: CommandGetExportedKeys,
         request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
-        info(&foreign_keys(), query.as_any().encode_to_vec(), request.into_inner())
+        let ticket = query.as_any().encode_to_vec();
+        self.info(&metadata::foreign_keys_schema(), ticket.into(), request.into_inner())
     }
 
     async fn get_flight_info_imported_keys(
@@ -200,7 +180,8 @@ impl FlightSqlService for Sql {
         query: CommandGetImportedKeys,
         request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
-        info(&foreign_keys(), query.as_any().encode_to_vec(), request.into_inner())
+        let ticket = query.as_any().encode_to_vec();
+        self.info(&metadata::foreign_keys_schema(), ticket.into(), request.into_inner())
     }
 
     async fn get_flight_info_cross_reference(
@@ -208,7 +189,8 @@ impl FlightSqlService for Sql {
         query: CommandGetCrossReference,
         request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
-        info(&foreign_keys(), query.as_any().encode_to_vec(), request.into_inner())
+        let ticket = query.as_any().encode_to_vec();
+        self.info(&metadata::foreign_keys_schema(), ticket.into(), request.into_inner())
     }
 
     async fn get_flight_info_xdbc_type_info(
@@ -217,19 +199,32 @@ impl FlightSqlService for Sql {
         request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
         let ticket = query.as_any().encode_to_vec();
-        info(&query.into_builder(&self.types).schema(), ticket, request.into_inner())
+        self.info(&query.into_builder(&self.facts.types).schema(), ticket.into(), request.into_inner())
     }
 
-    async fn do_get_statement(&self, ticket: TicketStatementQuery, _: Request<Ticket>) -> Answer<DoGet> {
-        self.run(sql_of(&ticket.statement_handle)?).await
+    async fn get_flight_info_fallback(
+        &self,
+        command: Command,
+        _: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        let name = command.into_any().type_url;
+        Err(Status::invalid_argument(format!("`{name}` has no FlightInfo; it belongs into another call")))
+    }
+
+    async fn do_get_statement(
+        &self,
+        ticket: TicketStatementQuery,
+        request: Request<Ticket>,
+    ) -> Answer<DoGet> {
+        self.read(&caller(&request)?, &ticket.statement_handle).await
     }
 
     async fn do_get_prepared_statement(
         &self,
         query: CommandPreparedStatementQuery,
-        _: Request<Ticket>,
+        request: Request<Ticket>,
     ) -> Answer<DoGet> {
-        self.run(sql_of(&query.prepared_statement_handle)?).await
+        self.read(&caller(&request)?, &query.prepared_statement_handle).await
     }
 
     async fn do_get_catalogs(&self, query: CommandGetCatalogs, _: Request<Ticket>) -> Answer<DoGet> {
@@ -246,8 +241,8 @@ impl FlightSqlService for Sql {
 
     async fn do_get_tables(&self, query: CommandGetTables, _: Request<Ticket>) -> Answer<DoGet> {
         let mut builder = query.into_builder();
-        for (name, schema) in self.engine.tables() {
-            builder.append(CATALOG, SCHEMA, name, "TABLE", schema).map_err(Status::from)?;
+        for (name, schema) in self.database.snapshot().schemas() {
+            builder.append(CATALOG, SCHEMA, name, "TABLE", &schema).map_err(failed)?;
         }
         batch(builder.schema(), builder.build())
     }
@@ -259,24 +254,32 @@ impl FlightSqlService for Sql {
     }
 
     async fn do_get_sql_info(&self, query: CommandGetSqlInfo, _: Request<Ticket>) -> Answer<DoGet> {
-        let builder = query.into_builder(&self.info);
+        let builder = query.into_builder(&self.facts.info);
         batch(builder.schema(), builder.build())
     }
 
-    async fn do_get_primary_keys(&self, _: CommandGetPrimaryKeys, _: Request<Ticket>) -> Answer<DoGet> {
-        empty(primary_keys())
+    async fn do_get_primary_keys(&self, query: CommandGetPrimaryKeys, _: Request<Ticket>) -> Answer<DoGet> {
+        let here = query.catalog.as_deref().is_none_or(|c| c == CATALOG)
+            && query.db_schema.as_deref().is_none_or(|s| s == SCHEMA);
+        match self.database.snapshot().tables().get(&query.table).filter(|_| here) {
+            Some(table) => batch(
+                metadata::primary_keys_schema(),
+                Ok(metadata::primary_keys(&query.table, table.as_ref())),
+            ),
+            None => empty(metadata::primary_keys_schema()),
+        }
     }
 
     async fn do_get_exported_keys(&self, _: CommandGetExportedKeys, _: Request<Ticket>) -> Answer<DoGet> {
-        empty(foreign_keys())
+        empty(metadata::foreign_keys_schema())
     }
 
     async fn do_get_imported_keys(&self, _: CommandGetImportedKeys, _: Request<Ticket>) -> Answer<DoGet> {
-        empty(foreign_keys())
+        empty(metadata::foreign_keys_schema())
     }
 
     async fn do_get_cross_reference(&self, _: CommandGetCrossReference, _: Request<Ticket>) -> Answer<DoGet> {
-        empty(foreign_keys())
+        empty(metadata::foreign_keys_schema())
     }
 
     async fn do_get_xdbc_type_info(
@@ -284,35 +287,198 @@ impl FlightSqlService for Sql {
         query: CommandGetXdbcTypeInfo,
         _: Request<Ticket>,
     ) -> Answer<DoGet> {
-        let builder = query.into_builder(&self.types);
+        let builder = query.into_builder(&self.facts.types);
         batch(builder.schema(), builder.build())
+    }
+
+    async fn do_get_fallback(&self, _: Request<Ticket>, message: Any) -> Answer<DoGet> {
+        let name = message.type_url;
+        Err(Status::invalid_argument(format!("`{name}` is no ticket; take one from a FlightInfo")))
+    }
+
+    async fn do_put_fallback(
+        &self,
+        _: Request<PeekableFlightDataStream>,
+        message: Any,
+    ) -> Answer<<Self as FlightService>::DoPutStream> {
+        let name = message.type_url;
+        Err(Status::invalid_argument(format!("`{name}` takes no data; it belongs into another call")))
+    }
+
+    async fn do_put_error_callback(
+        &self,
+        _: Request<PeekableFlightDataStream>,
+        error: DoPutError,
+    ) -> Answer<<Self as FlightService>::DoPutStream> {
+        Err(Status::invalid_argument(match error {
+            DoPutError::MissingCommand => "nothing was put",
+            DoPutError::MissingFlightDescriptor => "the first message names no command",
+        }))
+    }
+
+    async fn do_put_statement_update(
+        &self,
+        command: CommandStatementUpdate,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        let transaction = transaction(command.transaction_id.as_ref())?;
+        self.update(&caller(&request)?, &command.query, transaction.as_deref(), &[]).await
+    }
+
+    async fn do_put_statement_ingest(
+        &self,
+        command: CommandStatementIngest,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        let caller = caller(&request)?;
+        let transaction = transaction(command.transaction_id.as_ref())?;
+        let tables = self.tables(&caller, transaction.as_deref())?;
+        let target = put::target(&command, tables.tables())?;
+        let (schema, rows) = put::rows(request.into_inner()).await?;
+        self.ingest(&caller, &command.table, target.keep, transaction.as_deref(), schema, rows).await
+    }
+
+    async fn do_put_prepared_statement_query(
+        &self,
+        query: CommandPreparedStatementQuery,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<DoPutPreparedStatementResult, Status> {
+        let caller = caller(&request)?;
+        let handle = Handle::decode(&query.prepared_statement_handle)?;
+        let bound = Arc::new(put::parameters(request.into_inner()).await?);
+        let prepared = handle.id.ok_or_else(|| Status::not_found("the statement is not prepared"))?;
+        self.prepared.change(&caller.principal, &prepared, |statement| statement.parameters = bound)?;
+        let prepared_statement_handle = Some(query.prepared_statement_handle);
+        Ok(DoPutPreparedStatementResult { prepared_statement_handle })
+    }
+
+    async fn do_put_prepared_statement_update(
+        &self,
+        command: CommandPreparedStatementUpdate,
+        request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        let caller = caller(&request)?;
+        let wanted = self.prepared(&caller, &command.prepared_statement_handle)?;
+        let bound = put::parameters(request.into_inner()).await?;
+        // Some clients bind first, in a call of its own, and send no rows with the update.
+        let bound = if bound.is_empty() { wanted.parameters.to_vec() } else { bound };
+        self.update(&caller, &wanted.sql, wanted.transaction.as_deref(), &bound).await
+    }
+
+    async fn do_put_substrait_plan(
+        &self,
+        _: CommandStatementSubstraitPlan,
+        _: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        substrait()
+    }
+
+    async fn list_custom_actions(&self) -> Option<Vec<Result<ActionType, Status>>> {
+        Some(actions::listed())
+    }
+
+    async fn do_action_fallback(
+        &self,
+        request: Request<Action>,
+    ) -> Answer<<Self as FlightService>::DoActionStream> {
+        let answer = self.act(&caller(&request)?, request).await?;
+        let (metadata, stream, extensions) = answer.into_parts();
+        Ok(Response::from_parts(metadata, stream.boxed(), extensions))
     }
 
     async fn do_action_create_prepared_statement(
         &self,
         query: ActionCreatePreparedStatementRequest,
-        _: Request<Action>,
+        request: Request<Action>,
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
-        let schema = self.engine.schema(&query.query).await?;
-        let bytes = |schema: &Schema| {
-            let message: IpcMessage = SchemaAsIpc::new(schema, &IpcWriteOptions::default())
-                .try_into()
-                .map_err(|e: arrow::error::ArrowError| Status::internal(e.to_string()))?;
-            Ok::<_, Status>(message.0)
+        let caller = caller(&request)?;
+        let transaction = transaction(query.transaction_id.as_ref())?;
+        let sql = parameters::numbered(&query.query);
+        let (dataset, plan) = match self.tables(&caller, transaction.as_deref())?.plan(&sql).await? {
+            Statement::Query(plan) => (plan.schema().as_arrow().clone(), plan),
+            Statement::Change(plan, _) => (Schema::empty(), plan),
         };
+        let parameter_schema = schema_bytes(parameters::schema(&plan)?.as_ref())?;
+        let prepared = Prepared {
+            principal: caller.principal,
+            sql: query.query.clone(),
+            transaction,
+            parameters: Arc::default(),
+        };
+        let handle = Handle { sql: query.query, id: Some(self.prepared.keep(prepared)) };
         Ok(ActionCreatePreparedStatementResult {
-            prepared_statement_handle: query.query.into(),
-            dataset_schema: bytes(&schema)?,
-            parameter_schema: bytes(&Schema::empty())?,
+            prepared_statement_handle: handle.encode(),
+            dataset_schema: schema_bytes(&dataset)?,
+            parameter_schema,
         })
     }
 
     async fn do_action_close_prepared_statement(
         &self,
-        _: ActionClosePreparedStatementRequest,
-        _: Request<Action>,
+        query: ActionClosePreparedStatementRequest,
+        request: Request<Action>,
     ) -> Result<(), Status> {
+        let caller = caller(&request)?;
+        if let Some(id) = Handle::decode(&query.prepared_statement_handle)?.id {
+            self.prepared.remove(&caller.principal, &id);
+        }
         Ok(())
+    }
+
+    async fn do_action_create_prepared_substrait_plan(
+        &self,
+        _: ActionCreatePreparedSubstraitPlanRequest,
+        _: Request<Action>,
+    ) -> Result<ActionCreatePreparedStatementResult, Status> {
+        substrait()
+    }
+
+    async fn do_action_begin_transaction(
+        &self,
+        _: ActionBeginTransactionRequest,
+        request: Request<Action>,
+    ) -> Result<ActionBeginTransactionResult, Status> {
+        let id = self.transactions.begin(&caller(&request)?.principal, self.database.snapshot());
+        Ok(ActionBeginTransactionResult { transaction_id: id.into() })
+    }
+
+    async fn do_action_end_transaction(
+        &self,
+        query: ActionEndTransactionRequest,
+        request: Request<Action>,
+    ) -> Result<(), Status> {
+        let principal = caller(&request)?.principal;
+        self.transactions.end(&principal, &id(&query.transaction_id)?, query.action(), &self.database)
+    }
+
+    async fn do_action_begin_savepoint(
+        &self,
+        query: ActionBeginSavepointRequest,
+        request: Request<Action>,
+    ) -> Result<ActionBeginSavepointResult, Status> {
+        let savepoint = self.transactions.save(&caller(&request)?.principal, &id(&query.transaction_id)?)?;
+        Ok(ActionBeginSavepointResult { savepoint_id: savepoint.into() })
+    }
+
+    async fn do_action_end_savepoint(
+        &self,
+        query: ActionEndSavepointRequest,
+        request: Request<Action>,
+    ) -> Result<(), Status> {
+        let principal = caller(&request)?.principal;
+        self.transactions.end_savepoint(&principal, &id(&query.savepoint_id)?, EndSavepoint::of(query.action))
+    }
+
+    async fn do_action_cancel_query(
+        &self,
+        query: ActionCancelQueryRequest,
+        request: Request<Action>,
+    ) -> Result<ActionCancelQueryResult, Status> {
+        let info = FlightInfo::decode(query.info)
+            .map_err(|error| Status::invalid_argument(format!("the FlightInfo cannot be read: {error}")))?;
+        // `CancelResult` has the values of the newer `CancelStatus`; arrow-flight does not export it.
+        let result = self.cancel(&caller(&request)?, &info) as i32;
+        Ok(ActionCancelQueryResult { result })
     }
 
     async fn register_sql_info(&self, _: i32, _: &SqlInfo) {}

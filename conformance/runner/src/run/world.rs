@@ -350,6 +350,7 @@ async fn start_server(
             static_tokens: using(Auth::Token).map(|f| flight::Secret::new(f.token.clone())).collect(),
             oauth: trusted,
         },
+        locations: Vec::new(),
         faults: faults::of_server(&spec.server.fault),
         rendezvous: spec.server.rendezvous.as_ref().map(faults::rendezvous),
         recorder: Arc::new(move |record| notes.server(&record)),

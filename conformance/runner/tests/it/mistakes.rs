@@ -30,7 +30,11 @@ fn check(from: &str, to: &str, parts: &[&str]) {
 
 #[test]
 fn a_typo_in_a_scenario_is_shown_with_file_line_caret_and_the_nearest_word() {
-    check("lane  ", "lanne ", &["mine/own/one.toml:3:1", "unknown key `lanne`", "^^^^^", "did you mean `lane`?"]);
+    check(
+        "lane  ",
+        "lanne ",
+        &["mine/own/one.toml:3:1", "unknown key `lanne`", "^^^^^", "did you mean `lane`?"],
+    );
     check(
         "{ step = \"first\", outcome = \"served\" }",
         "{ events = \"server.rcp\", count = 0 }",
@@ -86,7 +90,8 @@ fn an_output_that_cannot_be_written_is_found_out_before_the_run() {
     let args = |path| [&["run"], &ONE[..], &["--json", path]].concat();
     flightcheck(folder.path(), &args("no/such/folder/report.json"))
         .must_say(2, &["cannot write `no/such/folder/report.json`"]);
-    flightcheck(folder.path(), &args("/dev/full")).must_say(2, &["cannot write `/dev/full`", "No space left"]);
+    flightcheck(folder.path(), &args("/dev/full"))
+        .must_say(2, &["cannot write `/dev/full`", "No space left"]);
 }
 
 #[test]

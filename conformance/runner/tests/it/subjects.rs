@@ -40,7 +40,11 @@ fn a_subject_that_never_says_hello_is_named_with_what_it_printed() {
 
 #[test]
 fn a_subject_that_prints_garbage_or_nothing_is_not_waited_for_without_end() {
-    check("while read -r line; do echo garbage; done", 2, &["no reply within 20 s", "stdout (not-json): garbage"]);
+    check(
+        "while read -r line; do echo garbage; done",
+        2,
+        &["no reply within 20 s", "stdout (not-json): garbage"],
+    );
     check("exec sleep 1000", 2, &["no reply within 20 s"]);
 }
 

@@ -1,0 +1,111 @@
+//! What clients put: rows of a bulk ingest, and values of parameters.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::server::PeekableFlightDataStream;
+use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
+use datafusion::common::ParamValues;
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tonic::Status;
+
+use crate::engine::{CATALOG, SCHEMA, Tables};
+use crate::parameters;
+
+/// So many bytes of parameters may be bound at once.
+const PARAMETERS: usize = 64 << 20;
+
+/// What a bulk ingest does with its table.
+pub(crate) struct Target {
+    /// The rows that it has stay.
+    pub(crate) keep: bool,
+}
+
+/// # Errors
+/// If the table must not be there and is, or the other way round; for temporary tables and foreign schemas.
+pub(crate) fn target(command: &CommandStatementIngest, tables: &Tables) -> Result<Target, Status> {
+    if command.temporary {
+        return Err(Status::unimplemented("temporary tables are not supported; leave `temporary` out"));
+    }
+    let foreign = command.catalog.as_deref().is_some_and(|c| c != CATALOG)
+        || command.schema.as_deref().is_some_and(|s| s != SCHEMA);
+    if foreign {
+        return Err(Status::not_found(format!("tables can only be made in {CATALOG}.{SCHEMA}")));
+    }
+    let name = &command.table;
+    if name.is_empty() {
+        return Err(Status::invalid_argument("the ingest names no table"));
+    }
+    let options = command.table_definition_options.ok_or_else(|| {
+        Status::invalid_argument("the ingest does not say what to do if the table exists, or does not")
+    })?;
+    if !tables.contains_key(name) {
+        return match options.if_not_exist() {
+            TableNotExistOption::Create => Ok(Target { keep: false }),
+            TableNotExistOption::Fail => Err(Status::not_found(format!("there is no table `{name}`"))),
+            TableNotExistOption::Unspecified => {
+                Err(Status::invalid_argument("the ingest does not say what to do if there is no such table"))
+            }
+        };
+    }
+    match options.if_exists() {
+        TableExistsOption::Append => Ok(Target { keep: true }),
+        TableExistsOption::Replace => {
+            crate::snapshot::changeable(&tables[name], name)?;
+            Ok(Target { keep: false })
+        }
+        TableExistsOption::Fail => Err(Status::already_exists(format!("the table `{name}` exists"))),
+        TableExistsOption::Unspecified => {
+            Err(Status::invalid_argument("the ingest does not say what to do if the table exists"))
+        }
+    }
+}
+
+/// The schema, and the rows as they come.
+pub(crate) async fn rows(
+    stream: PeekableFlightDataStream,
+) -> Result<(SchemaRef, BoxStream<'static, Result<RecordBatch, Status>>), Status> {
+    let mut batches = decoded(stream);
+    // The schema is known with the first rows; a stream may have none.
+    let first = batches.try_next().await.map_err(unreadable)?;
+    let schema = batches.schema().cloned().ok_or_else(|| Status::invalid_argument("no schema was put"))?;
+    let rows = stream::iter(first.map(Ok)).chain(batches.map_err(unreadable));
+    Ok((schema, rows.boxed()))
+}
+
+/// One set of values for each row. None at all if nothing was bound.
+pub(crate) async fn parameters(stream: PeekableFlightDataStream) -> Result<Vec<ParamValues>, Status> {
+    let mut batches = decoded(stream);
+    let (mut bound, mut bytes) = (Vec::new(), 0);
+    loop {
+        match batches.try_next().await {
+            Ok(Some(batch)) => {
+                bytes += batch.get_array_memory_size();
+                if bytes > PARAMETERS {
+                    return Err(Status::resource_exhausted("too many parameters at once; use bulk ingest"));
+                }
+                bound.push(batch);
+            }
+            Ok(None) => return parameters::rows(&bound),
+            Err(error) => return Err(unreadable(error)),
+        }
+    }
+}
+
+fn decoded(stream: PeekableFlightDataStream) -> FlightRecordBatchStream {
+    // A message without a header is the command alone: arrow-go and the Rust client send one before the schema, or
+    // nothing else.
+    let messages = stream.try_filter(|data| std::future::ready(!data.data_header.is_empty()));
+    FlightRecordBatchStream::new_from_flight_data(
+        messages.map_err(|status| FlightError::Tonic(Box::new(status))),
+    )
+}
+
+fn unreadable(error: FlightError) -> Status {
+    match error {
+        FlightError::Tonic(status) => *status,
+        other => Status::invalid_argument(format!("the rows cannot be read: {other}")),
+    }
+}

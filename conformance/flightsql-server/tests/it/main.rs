@@ -1,0 +1,9 @@
+//! The server as its clients see it: over real sockets, with arrow-flight's own client and with bare gRPC.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod metadata;
+mod queries;
+mod site;
+mod transactions;
+mod updates;
