@@ -77,8 +77,9 @@ async fn drive<S>(
         })
         .collect();
     let subject = Subject::start(&bench.launch, recorder, &world.canaries).map_err(|e| e.to_string())?;
-    if !subject.ready(START_LIMIT).await {
-        drop(starting);
+    let ready = subject.ready(START_LIMIT).await;
+    drop(starting);
+    if !ready {
         subject.ready(READY_LIMIT).await;
     }
     let stage = Stage::new(&subject, &world, recorder, options, permutation.surface);
