@@ -30,10 +30,14 @@ impl ThrowAwayCa {
 
     /// Makes both, the leaf for these names, too.
     pub fn for_names(more: &[String]) -> Self {
+        Self::named("throw-away CA of a test", more)
+    }
+
+    fn named(name: &str, more: &[String]) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name.push(DnType::CommonName, "throw-away CA of a test");
+        params.distinguished_name.push(DnType::CommonName, name);
         let ca_key = KeyPair::generate().expect("the system has randomness");
         let ca = CertifiedIssuer::self_signed(params, ca_key).expect("the parameters are right");
         let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
@@ -72,7 +76,8 @@ impl ThrowAwayCa {
                 vec![params.signed_by(&key, &self.ca).expect(fine).der().clone(), self.ca.der().clone()]
             }
             TlsFault::UnknownCa => {
-                let stranger = Self::new();
+                // Another name, or clients would say that the right CA signed badly.
+                let stranger = Self::named("CA that nobody knows", &[]);
                 vec![
                     leaf(names).signed_by(&key, &stranger.ca).expect(fine).der().clone(),
                     stranger.ca.der().clone(),
