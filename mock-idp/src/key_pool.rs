@@ -17,7 +17,10 @@ use crate::config::Alg;
 
 /// Key pairs, shared by the issuers of a process. Making an RSA key costs tenths of a second.
 #[derive(Default)]
-pub struct KeyPool(Mutex<HashMap<(Alg, usize), Arc<OnceLock<Arc<Key>>>>>);
+pub struct KeyPool(Mutex<HashMap<(Alg, usize), Arc<Place>>>);
+
+/// Where a key is once somebody has asked for it.
+type Place = OnceLock<Arc<Key>>;
 
 /// Numbers of keys that no key set has: another's, and one that was withdrawn.
 pub(crate) const STRANGER: usize = usize::MAX;

@@ -147,7 +147,8 @@ impl MockIdp {
 
     /// The issuer identifier, as published.
     pub fn issuer(&self) -> String {
-        self.place().1.published
+        let (_, place) = self.place();
+        place.published
     }
 
     /// The issuer identifier of another path; the issuer is made on first use.

@@ -62,13 +62,14 @@ pub(crate) async fn answer(asked: &Asked<'_>) -> Answer {
     }
 }
 
-type Refused = (Option<String>, OAuthError);
+/// A refusal, and to which client, if that is known.
+type Refused = (Option<String>, Box<OAuthError>);
 
 fn granted(asked: &Asked<'_>) -> Result<(Authenticated, Granted), Refused> {
     let call = asked.call;
-    well_formed(call).map_err(|e| (None, e))?;
-    let client = client_auth::authenticate(asked).map_err(|e| (None, e))?;
-    let named = |error| (Some(client.client_id.clone()), error);
+    well_formed(call).map_err(|e| (None, Box::new(e)))?;
+    let client = client_auth::authenticate(asked).map_err(|e| (None, Box::new(e)))?;
+    let named = |error| (Some(client.client_id.clone()), Box::new(error));
     let grant = grant_of(asked, &client).map_err(named)?;
     let granted = match grant {
         GrantKind::ClientCredentials => client_credentials::grant(asked, &client),
