@@ -51,6 +51,7 @@ mod listener;
 mod log;
 mod login;
 mod metrics;
+mod parse;
 mod place;
 mod pushed;
 mod record;
@@ -81,6 +82,8 @@ pub use endpoint::{Endpoint, Paths};
 pub use fault::{Fault, FaultKind, FaultRequest, Scope, Stall, TlsFault, Which};
 pub use key_pool::KeyPool;
 pub use log::{Exchange, Filter};
+#[doc(hidden)]
+pub use parse::parse_anything;
 pub use record::{IssuedToken, Party, Presented, Record, Recorder, TokenRequest, Via};
 pub use secret::Secret;
 pub use server::{MockIdp, Surroundings};

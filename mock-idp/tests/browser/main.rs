@@ -32,7 +32,8 @@ const fn case(
     Case { name, interpreter, script, profile, path }
 }
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 8] = [
+    case("the_readme_is_true", "sh", "readme.sh", None, ""),
     case("openid_client_logs_in", "node", "openid_client.mjs", None, "/demo"),
     case("openid_client_logs_in_at_auth0", "node", "openid_client.mjs", Some("auth0"), ""),
     case("openid_client_logs_in_at_keycloak", "node", "openid_client.mjs", Some("keycloak"), "/realms/demo"),
@@ -61,6 +62,10 @@ fn folder() -> PathBuf {
 /// What a case lacks on this machine.
 fn missing(case: &Case) -> Option<&'static str> {
     let there = |name: &str| folder().join(name).exists();
+    if case.interpreter == "sh" {
+        let curl = Command::new("curl").arg("--version").output().is_ok_and(|o| o.status.success());
+        return (!curl).then_some("curl");
+    }
     if !Path::new("/usr/bin/chromium").exists() {
         return Some("chromium (apt-get install chromium)");
     }

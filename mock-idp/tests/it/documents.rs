@@ -26,3 +26,11 @@ fn the_catalogue_of_faults_is_checked_in() {
 fn the_profiles_are_checked_in() {
     check("profiles.md", &mock_idp::profile::as_markdown());
 }
+
+#[test]
+fn the_example_configuration_is_right() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/example.toml");
+    let file = mock_idp::file::File::read(&path).unwrap();
+    let (home, issuers) = file.resolve(&mock_idp::file::base()).unwrap();
+    assert_eq!((home.faults.len(), issuers["/other"].token.alg), (1, mock_idp::Alg::Es256));
+}
