@@ -38,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) too_long: bool,
+    /// The host that the request named: `Host`, or `:authority` of HTTP/2.
+    pub(crate) named_host: Option<String>,
     pub(crate) peer: Peer,
     /// Parameters of the form, or of the query of a GET, in order.
     pub(crate) params: Vec<(String, String)>,
@@ -57,6 +59,7 @@ impl Call {
             Vec::new()
         };
         let basic = text_of(&parts.headers, &header::AUTHORIZATION).and_then(|a| client_auth::basic(&a));
+        let named_host = host_of(&parts.headers, &parts.uri);
         let post = if is_get { None } else { client_auth::post(&params) };
         Self {
             endpoint,
@@ -66,6 +69,7 @@ impl Call {
             headers: parts.headers,
             body,
             too_long,
+            named_host,
             peer,
             params,
             basic,
@@ -161,4 +165,9 @@ pub(crate) fn is_form(headers: &HeaderMap) -> bool {
 
 pub(crate) fn text_of(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     headers.get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
+}
+
+/// The host that a request names.
+pub(crate) fn host_of(headers: &HeaderMap, uri: &http::Uri) -> Option<String> {
+    text_of(headers, &header::HOST).or_else(|| uri.authority().map(ToString::to_string))
 }

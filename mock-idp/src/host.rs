@@ -98,6 +98,11 @@ impl Host {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What issuers are like that are made on first use, and the one at home.
+    pub(crate) fn template(&self) -> Arc<Config> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).template.clone()
+    }
+
     fn issuers(&self) -> RwLockReadGuard<'_, HashMap<String, Arc<Issuer>>> {
         self.issuers.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,8 +113,7 @@ impl Host {
 
     /// The issuer at home.
     pub(crate) fn home(&self) -> Arc<Issuer> {
-        let template = self.settings.read().unwrap_or_else(PoisonError::into_inner).template.clone();
-        self.issuer(&template.path).expect("the issuer at home is there from the start")
+        self.issuer(&self.template().path).expect("the issuer at home is there from the start")
     }
 
     /// An issuer that is there.
@@ -129,7 +133,7 @@ impl Host {
         if let Some(issuer) = self.issuer(root) {
             return Some(issuer);
         }
-        let template = self.settings().template;
+        let template = self.template();
         if !template.any_path || !is_root(root) {
             return None;
         }
@@ -170,7 +174,7 @@ impl Host {
         if let Some(found) = self.known(path) {
             return Some(found);
         }
-        let template = self.settings().template;
+        let template = self.template();
         let (root, endpoint) = template.paths.split(path)?;
         self.issuer_or_made(root).map(|issuer| (issuer, endpoint))
     }
@@ -192,7 +196,7 @@ impl Host {
             |i: &&Arc<Issuer>| !i.is_over() && format!("{}{}", i.root, i.config().paths.issuer) == path;
         let known = self.issuers().values().find(fits).cloned();
         known.or_else(|| {
-            let suffix = self.settings().template.paths.issuer.clone();
+            let suffix = self.template().paths.issuer.clone();
             self.issuer_or_made(path.strip_suffix(suffix.as_str())?)
         })
     }

@@ -69,7 +69,7 @@ pub(crate) async fn serve(
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let is_admin = path == "/_mock" || path.starts_with("/_mock/");
-    let admin = host.settings().template.admin.clone();
+    let admin = host.template().admin.clone();
     if is_admin && (role == Role::Admin || (role == Role::Front && admin != Admin::Off)) {
         let body = read(body).await.unwrap_or_default();
         return Some(admin::answer(host, &admin, &peer, &parts, body).await);
@@ -85,7 +85,8 @@ pub(crate) async fn serve(
     if path.starts_with("/_elsewhere") && admin != Admin::Off {
         let call = Call::new(Endpoint::Elsewhere, parts, body, too_long, peer);
         let answer = elsewhere(&host, &call);
-        note(&host, None, &call, &answer, Some(answer.status), &Hits::default(), arrived);
+        let (status, hits) = (Some(answer.status), &Hits::default());
+        Exchanged { host: &host, issuer: None, call: &call, answer: &answer, status, hits, arrived }.note();
         return Some(answer.into_response());
     }
     match host.route(path) {
@@ -103,8 +104,18 @@ pub(crate) async fn serve(
             };
             let home = host.home();
             if role == Role::Front {
-                tell(&host, &home, &call, &answer, Some(answer.status), false, arrived);
-                note(&host, None, &call, &answer, Some(answer.status), &Hits::default(), arrived);
+                let (status, hits) = (Some(answer.status), &Hits::default());
+                let exchanged = Exchanged {
+                    host: &host,
+                    issuer: None,
+                    call: &call,
+                    answer: &answer,
+                    status,
+                    hits,
+                    arrived,
+                };
+                exchanged.tell(&home, StoodIn::No);
+                exchanged.note();
             }
             Some(answer.into_response())
         }
@@ -125,8 +136,7 @@ async fn at_issuer(
     arrived: Instant,
 ) -> Option<Response> {
     let config = issuer.config();
-    let named = named_host(call);
-    let place = host.place(issuer, &config, named.as_deref());
+    let place = host.place(issuer, &config, call.named_host.as_deref());
     if role == Role::Back {
         let asked = Asked { host, issuer, config: &config, place: &place, call, hits: &Hits::default() };
         return Some(back_channel(&asked).await.into_response());
@@ -147,7 +157,7 @@ async fn at_issuer(
     let origin = origin_of(&own_origin).to_owned();
     let here = Here { other_origin: by_another_name(&origin), origin, now: issuer.clock.now() };
     let instead = distort::replaced(&hits, call, &here);
-    let replaced = instead.is_some();
+    let stood_in = if instead.is_some() { StoodIn::Yes } else { StoodIn::No };
     let mut answer = match instead {
         Some(answer) => answer,
         None => right_answer(&asked).await,
@@ -172,8 +182,10 @@ async fn at_issuer(
         | Delivery::Truncated(_)
         | Delivery::Endless => Some(answer.status),
     };
-    tell(host, issuer, call, &answer, status, replaced, arrived);
-    note(host, Some(issuer), call, &answer, status, &hits, arrived);
+    let exchanged =
+        Exchanged { host, issuer: Some(issuer), call, answer: &answer, status, hits: &hits, arrived };
+    exchanged.tell(issuer, stood_in);
+    exchanged.note();
     distort::deliver(answer, delivery, call).await
 }
 
@@ -216,11 +228,6 @@ async fn back_channel(asked: &Asked<'_>) -> Answer {
     }
 }
 
-/// The host that a request named.
-fn named_host(call: &Call) -> Option<String> {
-    call.header(&header::HOST)
-}
-
 fn origin_of(url: &str) -> &str {
     let after_scheme = url.find("://").map_or(0, |at| at + 3);
     url[after_scheme..].find('/').map_or(url, |at| &url[..after_scheme + at])
@@ -254,49 +261,115 @@ fn elsewhere(host: &Host, call: &Call) -> Answer {
     Answer::json(StatusCode::OK, &token).not_stored()
 }
 
-/// Tells the one who embeds us.
-fn tell(
-    host: &Host,
-    issuer: &Issuer,
-    call: &Call,
-    answer: &Answer,
+/// A request, its answer, and what there is to say about them.
+struct Exchanged<'a> {
+    host: &'a Host,
+    issuer: Option<&'a Issuer>,
+    call: &'a Call,
+    answer: &'a Answer,
+    /// The status that goes out; none if nothing does, or not all of it.
     status: Option<StatusCode>,
-    replaced: bool,
+    hits: &'a Hits,
     arrived: Instant,
-) {
-    let config = issuer.config();
-    let status = status.map(|s| s.as_u16());
-    let record = if call.endpoint == Endpoint::Token {
-        let param = |name: &str| call.params.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-        Record::Token(Box::new(TokenRequest {
-            issuer: host.label(issuer),
-            method: call.method.to_string(),
-            path: call.path.clone(),
-            query: call.query.clone(),
-            content_type: call.header(&header::CONTENT_TYPE),
-            basic: call.basic.clone(),
-            post: call.post.clone(),
-            params: call.params.iter().map(|(name, value)| (name.clone(), shown(name, value))).collect(),
-            grant_type: param("grant_type"),
-            scope: param("scope"),
-            audience: param("audience"),
-            status,
-            error: answer.error.clone().filter(|_| !replaced),
-            granted: answer.granted.clone().filter(|_| status == Some(200)),
-            arrived,
-            peer_port: call.peer.port,
-        }))
-    } else {
-        Record::Request {
-            issuer: host.label(issuer),
-            endpoint: call.endpoint,
+}
+
+impl Exchanged<'_> {
+    /// Tells the one who embeds us. `stood_in`: the answer is a fault's, not the endpoint's.
+    fn tell(&self, issuer: &Issuer, stood_in: StoodIn) {
+        let (call, answer) = (self.call, self.answer);
+        let status = self.status.map(|s| s.as_u16());
+        let record = if call.endpoint == Endpoint::Token {
+            let param = |name: &str| call.params.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+            Record::Token(Box::new(TokenRequest {
+                issuer: self.host.label(issuer),
+                method: call.method.to_string(),
+                path: call.path.clone(),
+                query: call.query.clone(),
+                content_type: call.header(&header::CONTENT_TYPE),
+                basic: call.basic.clone(),
+                post: call.post.clone(),
+                params: call.params.iter().map(|(name, value)| (name.clone(), shown(name, value))).collect(),
+                grant_type: param("grant_type"),
+                scope: param("scope"),
+                audience: param("audience"),
+                status,
+                error: answer.error.clone().filter(|_| stood_in == StoodIn::No),
+                granted: answer.granted.clone().filter(|_| status == Some(200)),
+                arrived: self.arrived,
+                peer_port: call.peer.port,
+            }))
+        } else {
+            Record::Request {
+                issuer: self.host.label(issuer),
+                endpoint: call.endpoint,
+                method: call.method.to_string(),
+                path: call.target(),
+                peer_port: call.peer.port,
+                status,
+            }
+        };
+        (issuer.config().recorder)(record);
+    }
+
+    /// Puts it into the record, the metrics and the log.
+    fn note(&self) {
+        let Exchanged { host, issuer, call, answer, hits, .. } = self;
+        let took = self.arrived.elapsed();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let faults: Vec<String> =
+            hits.0.iter().map(|h| format!("{} {}", h.id, catalogue::name_of(&h.kind))).collect();
+        for hit in &hits.0 {
+            host.metrics.fault(catalogue::name_of(&hit.kind));
+        }
+        let status = self.status.map(|s| s.as_u16());
+        let endpoint = call.endpoint.as_str();
+        host.metrics.request(endpoint, status, took.as_secs_f64());
+        let exchange = Exchange {
+            id: 0,
+            at: (now.saturating_sub(took)).as_secs_f64(),
+            took_ms: took.as_secs_f64() * 1000.0,
+            issuer: issuer.map(|i| i.root.clone()),
+            endpoint: endpoint.to_owned(),
             method: call.method.to_string(),
             path: call.target(),
+            request_headers: headers(&call.headers),
+            request_body: String::from_utf8_lossy(&call.body).into_owned(),
+            client: answer.client.clone().or_else(|| call.claimed_client()),
+            client_auth: call.method_of_authentication().to_owned(),
+            grant: call.param("grant_type").map(str::to_owned),
             peer_port: call.peer.port,
             status,
-        }
-    };
-    (config.recorder)(record);
+            error: answer.error.clone(),
+            response_headers: headers(&answer.headers),
+            response_body: String::from_utf8_lossy(&answer.body).into_owned(),
+            faults,
+        };
+        let hit = (!exchange.faults.is_empty()).then(|| exchange.faults.join(", "));
+        let auth = Some(exchange.client_auth.as_str()).filter(|a| *a != "none");
+        tracing::info!(
+            target: "mock_idp",
+            status,
+            ms = (exchange.took_ms * 10.0).round() / 10.0,
+            issuer = exchange.issuer.as_deref(),
+            endpoint,
+            client = exchange.client.as_deref(),
+            auth,
+            grant = exchange.grant.as_deref(),
+            error = exchange.error.as_deref(),
+            faults = hit.as_deref(),
+            "{} {}",
+            exchange.method,
+            call.path,
+        );
+        host.log.add(exchange);
+    }
+}
+
+/// Whether a fault's answer stands instead of the endpoint's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StoodIn {
+    Yes,
+    No,
 }
 
 /// Parameters whose value is not recorded.
@@ -308,64 +381,6 @@ fn shown(name: &str, value: &str) -> String {
     } else {
         value.to_owned()
     }
-}
-
-/// Puts an exchange into the record, the metrics and the log.
-fn note(
-    host: &Host,
-    issuer: Option<&Issuer>,
-    call: &Call,
-    answer: &Answer,
-    status: Option<StatusCode>,
-    hits: &Hits,
-    arrived: Instant,
-) {
-    let took = arrived.elapsed();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let faults: Vec<String> =
-        hits.0.iter().map(|h| format!("{} {}", h.id, catalogue::name_of(&h.kind))).collect();
-    for hit in &hits.0 {
-        host.metrics.fault(catalogue::name_of(&hit.kind));
-    }
-    let status = status.map(|s| s.as_u16());
-    let endpoint = call.endpoint.as_str();
-    host.metrics.request(endpoint, status, took.as_secs_f64());
-    let exchange = Exchange {
-        id: 0,
-        at: (now.saturating_sub(took)).as_secs_f64(),
-        took_ms: took.as_secs_f64() * 1000.0,
-        issuer: issuer.map(|i| i.root.clone()),
-        endpoint: endpoint.to_owned(),
-        method: call.method.to_string(),
-        path: call.target(),
-        request_headers: headers(&call.headers),
-        request_body: String::from_utf8_lossy(&call.body).into_owned(),
-        client: answer.client.clone().or_else(|| call.claimed_client()),
-        client_auth: call.method_of_authentication().to_owned(),
-        grant: call.param("grant_type").map(str::to_owned),
-        peer_port: call.peer.port,
-        status,
-        error: answer.error.clone(),
-        response_headers: headers(&answer.headers),
-        response_body: String::from_utf8_lossy(&answer.body).into_owned(),
-        faults,
-    };
-    tracing::info!(
-        target: "mock_idp",
-        issuer = exchange.issuer.as_deref().unwrap_or("-"),
-        endpoint,
-        status = status.unwrap_or(0),
-        client = exchange.client.as_deref().unwrap_or("-"),
-        auth = exchange.client_auth,
-        grant = exchange.grant.as_deref().unwrap_or("-"),
-        error = exchange.error.as_deref().unwrap_or("-"),
-        faults = exchange.faults.join(", "),
-        ms = format!("{:.1}", exchange.took_ms),
-        "{} {}",
-        exchange.method,
-        call.path,
-    );
-    host.log.add(exchange);
 }
 
 fn headers(map: &http::HeaderMap) -> Vec<(String, String)> {

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::call::{Peer, form, text_of};
+use crate::call::{Peer, form, host_of};
 use crate::config::Admin;
 use crate::host::Host;
 use crate::issuer::Issuer;
@@ -102,7 +102,7 @@ pub(crate) async fn answer(
         return refusal(&refused);
     }
     let query = form(parts.uri.query().unwrap_or_default().as_bytes());
-    let named = text_of(&parts.headers, &header::HOST).filter(|_| !peer.by_admin_port);
+    let named = host_of(&parts.headers, &parts.uri).filter(|_| !peer.by_admin_port);
     let order = Order { host: &host, query, body: &body, named };
     if (&parts.method, path) == (&Method::GET, "record/stream") {
         return record::stream(&order);

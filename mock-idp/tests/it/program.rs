@@ -66,6 +66,11 @@ fn mistakes_are_told_with_what_to_do() {
     let port = taken.local_addr().unwrap().port().to_string();
     says(&["--port", &port], &[], &["cannot listen on 127.0.0.1", "choose another port, or 0"]);
     says(&["--port", "0", "--host", "0.0.0.0"], &[], &["admin token"]);
+    says(
+        &["--port", "0", "--host", "no-such-host.invalid"],
+        &[],
+        &["no address of this machine", "--base-url"],
+    );
     says(&["--port", "0", "--profile", "auth"], &[], &["no profile `auth`", "did you mean `auth0`"]);
     says(&["check", "--config", "/no/such/file.toml"], &[], &["cannot read `/no/such/file.toml`"]);
     let (_folder, path) = Folder::with("idp.toml", "port = 1\n\n[isuer]\nstrict = true\n");

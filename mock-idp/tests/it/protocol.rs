@@ -471,3 +471,40 @@ async fn a_basic_header_that_is_no_base64_is_an_unknown_client() {
     refused(&rig.send(ask("Basic ???".to_owned())).await, 401, "invalid_client");
     refused(&rig.send(ask(format!("Basic {}", STANDARD.encode(":secret")))).await, 401, "invalid_client");
 }
+
+#[tokio::test]
+async fn http_2_is_spoken_and_its_authority_is_the_host() {
+    let mut config = automatic();
+    config.follow_host = true;
+    let rig = Rig::start(config).await;
+    let http = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let url = rig.idp.discovery_url().replace("127.0.0.1", "localhost");
+    let answer = http.get(&url).send().await.unwrap();
+    assert_eq!(answer.version(), reqwest::Version::HTTP_2);
+    let document: Value = answer.json().await.unwrap();
+    assert!(text(&document, "issuer").starts_with("http://localhost:"));
+}
+
+#[tokio::test]
+async fn responses_come_as_a_fragment_or_a_form() {
+    let rig = Rig::plain().await;
+    let fragment = rig.authorize(&[("response_mode", "fragment")]).await;
+    assert!(fragment.header("location").starts_with("http://localhost/cb#code="));
+    let form = rig.authorize(&[("response_mode", "form_post"), ("state", "\"><script>")]).await;
+    assert!(
+        form.text().contains("&quot;&gt;&lt;script&gt;")
+            && form.text().contains("action=\"http://localhost/cb\"")
+    );
+}
+
+#[tokio::test]
+async fn front_channel_metadata_of_pages_are_guarded() {
+    let rig = Rig::start(mock_idp::Config::default()).await;
+    let page = rig.authorize(&[("login_hint", "\"><script>alert(1)</script>")]).await;
+    assert!(!page.text().contains("<script>"));
+    assert_eq!((page.header("x-frame-options"), page.header("cache-control")), ("DENY", "no-store"));
+    for bad in ["javascript:alert(1)", "data:text/html,x", "/relative", "http://localhost/cb#fragment"] {
+        let refused = rig.authorize(&[("redirect_uri", bad)]).await;
+        assert_eq!((refused.status, refused.header("location")), (400, ""), "{bad}");
+    }
+}

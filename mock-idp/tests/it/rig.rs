@@ -85,7 +85,7 @@ impl Rig {
     pub async fn secure_with(mut config: Config) -> Self {
         provider();
         let ca = Arc::new(ThrowAwayCa::new());
-        config.scheme = Scheme::Https(ca.server_config(&[b"http/1.1"]));
+        config.scheme = Scheme::Https(ca.server_config_for_mtls(&[b"http/1.1"]));
         let surroundings = Surroundings { ca: Some(ca.clone()), ..Surroundings::default() };
         let http = reqwest::Client::builder()
             .tls_certs_only([reqwest::Certificate::from_pem(ca.ca_pem().as_bytes()).unwrap()])
