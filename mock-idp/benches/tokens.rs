@@ -42,24 +42,45 @@ fn main() {
     start_up();
 }
 
-/// Raw signing and serving in turns; the best round of each counts, because what disturbs only slows down.
+/// Raw signing and serving in turns; the best round of each counts, because what disturbs only slows down. By the clock the
+/// load generator, which runs on the same cores, counts against the mock; by processor time only the mock itself does.
 fn compare(alg: &'static str, cores: usize) {
     let server = Server::start(&["--log", "warn", "--config", &config(alg)]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let _ = runtime.block_on(load(&server.address, Duration::from_millis(300)));
     let (mut raw, mut best) = (0.0_f64, Load::default());
+    let (mut raw_per_cpu, mut per_cpu) = (0.0_f64, 0.0_f64);
     for _ in 0..ROUNDS {
-        raw = raw.max(raw_rate(alg, cores));
+        let before = cpu_seconds("self");
+        let (signed, rate) = raw_rate(alg, cores);
+        raw = raw.max(rate);
+        raw_per_cpu = raw_per_cpu.max(signed as f64 / (cpu_seconds("self") - before));
+        let pid = server.child.id().to_string();
+        let before = cpu_seconds(&pid);
         let measured = runtime.block_on(load(&server.address, TIME));
+        per_cpu = per_cpu.max(measured.requests as f64 / (cpu_seconds(&pid) - before));
         if measured.rate > best.rate {
             best = measured;
         }
     }
-    let ratio = best.rate / raw * 100.0;
     println!(
-        "{alg:<8} {raw:>12.0} {:>12.0} {ratio:>7.1}% {:>7.2}ms {:>7.2}ms {:>18.2}ms",
-        best.rate, best.p50, best.p99, best.other_p99
+        "{alg:<6} {raw:>10.0} {:>10.0} {:>6.1}% {raw_per_cpu:>12.0} {per_cpu:>12.0} {:>6.1}% {:>7.2}ms {:>7.2}ms {:>11.2}ms",
+        best.rate,
+        best.rate / raw * 100.0,
+        per_cpu / raw_per_cpu * 100.0,
+        best.p50,
+        best.p99,
+        best.other_p99
     );
+}
+
+/// Processor time of a process so far (Linux, in hundredths of a second).
+fn cpu_seconds(pid: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<f64> =
+        after_name.split_whitespace().skip(11).take(2).filter_map(|f| f.parse().ok()).collect();
+    fields.iter().sum::<f64>() / 100.0
 }
 
 /// A file that makes tokens of this algorithm, kept until the program ends.
@@ -70,7 +91,7 @@ fn config(alg: &str) -> String {
 }
 
 /// Signatures a second with one parsed key, on all cores.
-fn raw_rate(alg: &str, cores: usize) -> f64 {
+fn raw_rate(alg: &str, cores: usize) -> (u64, f64) {
     let sign: Arc<dyn Fn() + Send + Sync> = match alg {
         "RS256" => {
             let key = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
@@ -110,11 +131,12 @@ fn raw_rate(alg: &str, cores: usize) -> f64 {
     std::thread::sleep(TIME);
     stop.store(true, Ordering::Relaxed);
     let signed: u64 = threads.into_iter().map(|t| t.join().expect("it does not panic")).sum();
-    signed as f64 / began.elapsed().as_secs_f64()
+    (signed, signed as f64 / began.elapsed().as_secs_f64())
 }
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Load {
+    requests: usize,
     rate: f64,
     p50: f64,
     p99: f64,
@@ -141,6 +163,7 @@ async fn load(address: &str, time: Duration) -> Load {
     let mut others = others;
     let rate = times.len() as f64 / elapsed;
     Load {
+        requests: times.len() + others.len(),
         rate,
         p50: quantile(&mut times, 0.5),
         p99: quantile(&mut times, 0.99),

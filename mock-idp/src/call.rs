@@ -89,9 +89,10 @@ impl Call {
 
     /// A parameter that must not be repeated and is (RFC 6749 §3.1, §3.2).
     pub(crate) fn repeated(&self) -> Option<&str> {
-        let mut seen = std::collections::HashSet::new();
         let once = |name: &str| name != "resource" && name != "audience";
-        self.params.iter().map(|(n, _)| n.as_str()).find(|n| once(n) && !seen.insert(*n))
+        let mut names: Vec<&str> = self.params.iter().map(|(n, _)| n.as_str()).filter(|n| once(n)).collect();
+        names.sort_unstable();
+        names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
     }
 
     /// The client that the request says it is from, believed by nobody yet.

@@ -1,7 +1,7 @@
 //! A process with its issuers: which path is whose, what is recorded, what is broken.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use crate::config::Config;
@@ -24,8 +24,9 @@ pub(crate) struct Host {
     pub(crate) log: Log,
     pub(crate) metrics: Metrics,
     pub(crate) signer: Signer,
-    /// What a DPoP proof has to repeat (RFC 9449 §8).
-    pub(crate) dpop_nonce: String,
+    /// What a DPoP proof has to repeat (RFC 9449 §8); made when first asked for, because the library takes 20 ms for its
+    /// first random bytes and most mocks want none before they are found.
+    dpop_nonce: OnceLock<String>,
     /// Base URL of the listener for resource servers.
     pub(crate) back_channel: String,
     /// The throw-away CA of our listeners, for whoever has to trust it.
@@ -58,7 +59,7 @@ impl Host {
             log: Log::default(),
             metrics: Metrics::default(),
             signer: Signer::default(),
-            dpop_nonce: random(),
+            dpop_nonce: OnceLock::new(),
             back_channel,
             ca_pem,
             settings: RwLock::new(settings),
@@ -109,6 +110,11 @@ impl Host {
 
     fn issuers_mut(&self) -> RwLockWriteGuard<'_, HashMap<String, Arc<Issuer>>> {
         self.issuers.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a DPoP proof has to repeat.
+    pub(crate) fn dpop_nonce(&self) -> &str {
+        self.dpop_nonce.get_or_init(random)
     }
 
     /// The issuer at home.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{Method, Request, StatusCode, header};
 
 use crate::answer::{Answer, OAuthError};
 use crate::call::{BODY_LIMIT, Call, Peer};
@@ -17,7 +17,7 @@ use crate::fault::distort::{self, Delivery, Here};
 use crate::fault::{Hits, Moment, catalogue};
 use crate::host::Host;
 use crate::issuer::Issuer;
-use crate::log::Exchange;
+use crate::log::{Exchange, Kept, header_lines};
 use crate::place::{Place, by_another_name};
 use crate::record::{Record, TokenRequest};
 use crate::secret::Secret;
@@ -153,10 +153,7 @@ async fn at_issuer(
         now: issuer.clock.now(),
     });
     let asked = Asked { host, issuer, config: &config, place: &place, call, hits: &hits };
-    let own_origin = place.url(call.endpoint, &config);
-    let origin = origin_of(&own_origin).to_owned();
-    let here = Here { other_origin: by_another_name(&origin), origin, now: issuer.clock.now() };
-    let instead = distort::replaced(&hits, call, &here);
+    let instead = if hits.0.is_empty() { None } else { stand_in(&asked) };
     let stood_in = if instead.is_some() { StoodIn::Yes } else { StoodIn::No };
     let mut answer = match instead {
         Some(answer) => answer,
@@ -187,6 +184,14 @@ async fn at_issuer(
     exchanged.tell(issuer, stood_in);
     exchanged.note();
     distort::deliver(answer, delivery, call).await
+}
+
+/// A fault's answer instead of the endpoint's.
+fn stand_in(asked: &Asked<'_>) -> Option<Answer> {
+    let own = asked.place.url(asked.call.endpoint, asked.config);
+    let origin = origin_of(&own).to_owned();
+    let here = Here { other_origin: by_another_name(&origin), origin, now: asked.issuer.clock.now() };
+    distort::replaced(asked.hits, asked.call, &here)
 }
 
 async fn right_answer(asked: &Asked<'_>) -> Answer {
@@ -332,7 +337,7 @@ impl Exchanged<'_> {
             endpoint: endpoint.to_owned(),
             method: call.method.to_string(),
             path: call.target(),
-            request_headers: headers(&call.headers),
+            request_headers: Vec::new(),
             request_body: String::from_utf8_lossy(&call.body).into_owned(),
             client: answer.client.clone().or_else(|| call.claimed_client()),
             client_auth: call.method_of_authentication().to_owned(),
@@ -340,7 +345,7 @@ impl Exchanged<'_> {
             peer_port: call.peer.port,
             status,
             error: answer.error.clone(),
-            response_headers: headers(&answer.headers),
+            response_headers: Vec::new(),
             response_body: String::from_utf8_lossy(&answer.body).into_owned(),
             faults,
         };
@@ -361,7 +366,9 @@ impl Exchanged<'_> {
             exchange.method,
             call.path,
         );
-        host.log.add(exchange);
+        let (request_headers, response_headers) =
+            (header_lines(&call.headers), header_lines(&answer.headers));
+        host.log.add(Kept { exchange, request_headers, response_headers });
     }
 }
 
@@ -381,11 +388,6 @@ fn shown(name: &str, value: &str) -> String {
     } else {
         value.to_owned()
     }
-}
-
-fn headers(map: &http::HeaderMap) -> Vec<(String, String)> {
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    map.iter().map(|(name, value): (&HeaderName, _)| (name.to_string(), text(value))).collect()
 }
 
 /// The origin that a redirect leads to recorded a request: the embedding program is told with credentials and all.

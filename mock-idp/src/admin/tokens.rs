@@ -114,7 +114,7 @@ pub(super) async fn inspect(order: &Order<'_>) -> Outcome {
         let stored = i.store().tokens.get(&token).cloned()?;
         let expired = stored.issued.expires as f64 <= i.clock.now();
         Some(json!({ "issuer": i.root, "client": stored.grantee.client_id, "revoked": stored.issued.revoked,
-            "expired": expired, "claims": stored.claims }))
+            "expired": expired, "claims": stored.claims() }))
     });
     let header = jwt_header(&token);
     let claims = unverified_claims(&token);
