@@ -8,10 +8,10 @@ use crate::config::Config;
 use crate::endpoint::{Endpoint, metadata_of};
 use crate::fault::Faults;
 use crate::issuer::{Issuer, random};
-use crate::key_pool::Signer;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::place::{Origins, Place};
+use crate::signer::Signer;
 
 /// So many issuers are made on first use; then the oldest go.
 const MOST: usize = 10_000;

@@ -134,45 +134,6 @@ impl Key {
     }
 }
 
-/// Signs without keeping the runtime's threads from other requests.
-pub(crate) struct Signer {
-    permits: Arc<tokio::sync::Semaphore>,
-}
-
-impl Default for Signer {
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { permits: Arc::new(tokio::sync::Semaphore::new(cores)) }
-    }
-}
-
-impl Signer {
-    /// Puts the signature behind `header.payload`. RSA costs a third of a millisecond and goes to the blocking pool, as many
-    /// at a time as there are cores, first come first served; the curves cost some microseconds and stay here.
-    pub(crate) async fn sign(&self, pool: &Arc<KeyPool>, alg: Alg, nth: usize, text: String) -> String {
-        let signed = move |pool: &KeyPool, mut text: String| {
-            let signature = pool.key(alg, nth).sign(text.as_bytes());
-            text.push('.');
-            URL_SAFE_NO_PAD.encode_string(signature, &mut text);
-            text
-        };
-        match alg {
-            Alg::Es256 | Alg::Es384 | Alg::EdDsa => signed(pool, text),
-            Alg::Rs256 | Alg::Rs384 | Alg::Rs512 | Alg::Ps256 | Alg::Ps384 | Alg::Ps512 => {
-                let permit =
-                    self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
-                let pool = pool.clone();
-                let work = tokio::task::spawn_blocking(move || {
-                    let text = signed(&pool, text);
-                    drop(permit);
-                    text
-                });
-                work.await.expect("signing does not panic")
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

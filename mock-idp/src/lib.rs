@@ -60,6 +60,7 @@ mod revocation;
 mod secret;
 mod server;
 mod service;
+mod signer;
 mod store;
 mod syn;
 mod token;
