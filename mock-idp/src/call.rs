@@ -53,10 +53,11 @@ impl Call {
         let is_get = matches!(parts.method, Method::GET | Method::HEAD);
         let params = if is_get {
             form(query.as_deref().unwrap_or_default().as_bytes())
-        } else if is_form(&parts.headers) {
-            form(&body)
-        } else {
+        } else if is_json(&parts.headers) {
             Vec::new()
+        } else {
+            // Under a wrong media type it is refused, but the record shows what was meant.
+            form(&body)
         };
         let basic = text_of(&parts.headers, &header::AUTHORIZATION).and_then(|a| client_auth::basic(&a));
         let named_host = host_of(&parts.headers, &parts.uri);
@@ -162,6 +163,10 @@ pub(crate) fn is_form(headers: &HeaderMap) -> bool {
         let media_type = c.split(';').next().unwrap_or_default().trim().to_owned();
         media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
     })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    text_of(headers, &header::CONTENT_TYPE).is_some_and(|c| c.to_ascii_lowercase().contains("json"))
 }
 
 pub(crate) fn text_of(headers: &HeaderMap, name: &HeaderName) -> Option<String> {

@@ -26,7 +26,7 @@ pub struct Exchange {
     pub at: f64,
     /// How long the answer took, in milliseconds.
     pub took_ms: f64,
-    /// Path of the issuer; absent if there is none.
+    /// Path of the issuer, `/` for the one without; absent if there is none.
     pub issuer: Option<String>,
     /// What was asked for.
     pub endpoint: String,
@@ -116,7 +116,8 @@ impl Filter {
     fn fits(&self, exchange: &Exchange) -> bool {
         let same = |wanted: &Option<String>, is: &Option<String>| wanted.is_none() || wanted == is;
         let issuer = self.issuer.as_deref().map(|i| i.trim_end_matches('/'));
-        issuer.is_none_or(|wanted| exchange.issuer.as_deref() == Some(wanted))
+        issuer
+            .is_none_or(|wanted| exchange.issuer.as_deref().map(|i| i.trim_end_matches('/')) == Some(wanted))
             && self.endpoint.is_none_or(|e| exchange.endpoint == e.as_str())
             && same(&self.client, &exchange.client)
             && same(&self.grant, &exchange.grant)

@@ -333,7 +333,7 @@ impl Exchanged<'_> {
             id: 0,
             at: (now.saturating_sub(took)).as_secs_f64(),
             took_ms: took.as_secs_f64() * 1000.0,
-            issuer: issuer.map(|i| i.root.clone()),
+            issuer: issuer.map(|i| if i.root.is_empty() { "/".to_owned() } else { i.root.clone() }),
             endpoint: endpoint.to_owned(),
             method: call.method.to_string(),
             path: call.target(),

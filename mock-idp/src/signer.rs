@@ -35,11 +35,7 @@ impl Signer {
             Alg::Rs256 | Alg::Rs384 | Alg::Rs512 | Alg::Ps256 | Alg::Ps384 | Alg::Ps512 => {
                 let (done, signature) = oneshot::channel();
                 let job = Job { pool: pool.clone(), alg, nth, text, done };
-                self.jobs
-                    .get_or_init(start)
-                    .send(job)
-                    .ok()
-                    .expect("signing threads live as long as their owner");
+                self.jobs.get_or_init(start).send(job).expect("signing threads live as long as their owner");
                 signature.await.expect("signing does not panic")
             }
         }
