@@ -258,3 +258,34 @@ pub(crate) fn is_root(root: &str) -> bool {
         && !root.contains("//")
         && !ours
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host() -> Host {
+        let template = Arc::new(Config::default());
+        let origins = Origins::new(&template, vec![(Endpoint::Any, 1)]);
+        Host::new(Settings { template, special: HashMap::new() }, origins, String::new(), None)
+    }
+
+    #[test]
+    fn issuers_made_on_first_use_do_not_grow_without_bound() {
+        let host = host();
+        for n in 0..MOST + 5 {
+            assert!(host.issuer_or_made(&format!("/{n}")).is_some());
+        }
+        // The one at home does not count, and never goes.
+        assert_eq!(host.all().len(), MOST + 1);
+        assert!(host.issuer("/0").is_none() && host.issuer("").is_some());
+    }
+
+    #[test]
+    fn what_is_no_plain_path_is_no_issuer() {
+        for path in
+            ["/_mock", "/_mock/x", "/_elsewhere", "//a", "/a/", "a", "/a b", "/a\u{e9}", &"/a".repeat(200)]
+        {
+            assert!(host().issuer_or_made(path).is_none(), "{path}");
+        }
+    }
+}

@@ -275,6 +275,20 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_exchanges_go_and_long_bodies_are_cut() {
+        let log = Log::default();
+        for _ in 0..MOST + 3 {
+            log.add(kept("a"));
+        }
+        let mut long = kept("long");
+        long.exchange.request_body = "é".repeat(BODY);
+        log.add(long);
+        let all = log.list(&Filter::default());
+        assert_eq!((all.len(), all[0].exchange.id), (MOST, 5));
+        assert!(all[MOST - 1].exchange.request_body.len() <= BODY + 4);
+    }
+
+    #[test]
     fn headers_are_kept_whole() {
         assert_eq!(kept("a").whole().request_headers, [("a".to_owned(), "b: c".to_owned())]);
     }
