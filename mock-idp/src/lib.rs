@@ -45,6 +45,7 @@ mod html;
 mod introspection;
 mod issuer;
 mod jwt;
+mod key_import;
 mod key_pool;
 mod key_ring;
 mod listener;

@@ -1,5 +1,6 @@
 //! From a request to an answer: whose endpoint it is, what it says, what faults make of it, and the record.
 
+use std::path::{Component, Path};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -80,6 +81,11 @@ pub(crate) async fn serve(
     if role == Role::Admin && path == "/" {
         return Some(Answer::redirect(StatusCode::SEE_OTHER, "/_mock/").into_response());
     }
+    if let Some(name) = path.strip_prefix("/static/")
+        && let Some(folder) = &host.template().static_files
+    {
+        return Some(static_file(folder, name).await.into_response());
+    }
     let read = read(body).await;
     let (body, too_long) = (read.clone().unwrap_or_default(), read.is_none());
     if path.starts_with("/_elsewhere") && admin != Admin::Off {
@@ -120,6 +126,28 @@ pub(crate) async fn serve(
             Some(answer.into_response())
         }
     }
+}
+
+/// A file for an own login page; nothing outside of its folder.
+async fn static_file(folder: &Path, name: &str) -> Answer {
+    let missing = || Answer::text(StatusCode::NOT_FOUND, "no such file\n");
+    let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned();
+    let plain = Path::new(&name).components().all(|c| matches!(c, Component::Normal(_)));
+    if name.is_empty() || !plain {
+        return missing();
+    }
+    let Ok(bytes) = tokio::fs::read(folder.join(&name)).await else { return missing() };
+    let kind = match Path::new(&name).extension().and_then(|e| e.to_str()) {
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("html") => "text/html; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("woff2") => "font/woff2",
+        _ => "application/octet-stream",
+    };
+    Answer::typed(StatusCode::OK, kind, bytes)
 }
 
 /// The body, unless it is too long or does not come.

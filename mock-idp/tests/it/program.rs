@@ -175,6 +175,37 @@ async fn json_config_of_navikt_is_taken_as_it_is() {
     assert_eq!(token(&running.origin, "/issuer1/token", &MACHINE).await["expires_in"], 120);
 }
 
+/// A key of RFC 7515, appendix A.3: everybody knows it, so it is no secret.
+const KEY: &str = r#"{"kty":"EC","crv":"P-256","alg":"ES256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#;
+
+#[tokio::test]
+async fn keys_and_pages_of_navikt_are_used() {
+    let (folder, page) =
+        Folder::with("login.html", "<form method=post><input name=username><link href=/static/a.css></form>");
+    folder.write("a.css", "body {}");
+    let config = json!({
+        "interactiveLogin": true, "loginPagePath": page, "staticAssetsPath": folder.0.path(),
+        "tokenProvider": { "keyProvider": { "initialKeys": KEY, "algorithm": "ES256" } },
+    });
+    let running = Running::start(&[], &[("JSON_CONFIG", &config.to_string())]);
+    let get = async |path: &str| client().get(format!("{}{path}", running.origin)).send().await.unwrap();
+    let keys: Value = get("/a/jwks").await.json().await.unwrap();
+    assert_eq!(keys["keys"][0]["x"], serde_json::from_str::<Value>(KEY).unwrap()["x"]);
+    assert_eq!(get("/static/a.css").await.headers()["content-type"], "text/css; charset=utf-8");
+    for outside in ["/static/..%2f..%2fetc/passwd", "/static/%2fetc/passwd", "/static/none"] {
+        assert_eq!(get(outside).await.status(), 404, "{outside}");
+    }
+    let login = "/a/authorize?client_id=app&redirect_uri=http://localhost/cb&response_type=code";
+    assert!(get(login).await.text().await.unwrap().contains("/static/a.css"));
+    let sent = client()
+        .post(format!("{}{login}", running.origin))
+        .form(&[("username", "bob")])
+        .send()
+        .await
+        .unwrap();
+    assert!(sent.headers()["location"].to_str().unwrap().contains("code="));
+}
+
 #[test]
 fn the_help_is_a_tour() {
     let help = String::from_utf8(ended(&["--help"], &[]).stdout).unwrap();
