@@ -309,9 +309,25 @@ async fn dpop_binds_tokens_to_a_key() {
     };
     assert_eq!(rig.send(with(proof(&info, "GET", "2", json!({ "ath": ath })))).await.status, 200);
     assert_eq!(rig.send(with(proof(&info, "GET", "3", json!({ "ath": "wrong" })))).await.status, 400);
-    // A refresh token stays bound to its key.
-    let form = [("grant_type", "refresh_token"), ("refresh_token", text(&tokens, "refresh_token"))];
-    refused(&rig.grant(&form).await, 400, "invalid_dpop_proof");
+    // The refresh token of a confidential client is bound by its credentials, that of a public one by its key.
+    let refresh = text(&tokens, "refresh_token").to_owned();
+    let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
+    assert_eq!(rig.grant(&form).await.json()["token_type"], "Bearer");
+    let code = rig.code(&[("client_id", "spa")]).await;
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", &code),
+        ("redirect_uri", "http://localhost/cb"),
+        ("client_id", "spa"),
+    ];
+    let redeem = rig.http.post(&url).form(&form).header("dpop", proof(&url, "POST", "4", json!({})));
+    let tokens = rig.send(redeem).await.json();
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", text(&tokens, "refresh_token")),
+        ("client_id", "spa"),
+    ];
+    refused(&rig.send(rig.http.post(&url).form(&form)).await, 400, "invalid_dpop_proof");
 }
 
 #[tokio::test]
@@ -326,6 +342,20 @@ async fn dpop_nonces_are_asked_for() {
     let nonce = seen.header("dpop-nonce");
     let second = key.proof(&json!({ "htu": url, "htm": "POST", "jti": "2", "iat": now(), "nonce": nonce }));
     assert_eq!(rig.send(rig.token_request().header("dpop", second)).await.json()["token_type"], "DPoP");
+    // A code is not spent by the request that was told to come again.
+    let code = rig.code(&[]).await;
+    let redeem = |jti: &str, nonce: Option<&str>| {
+        let proof =
+            key.proof(&json!({ "htu": url, "htm": "POST", "jti": jti, "iat": now(), "nonce": nonce }));
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code.as_str()),
+            ("redirect_uri", "http://localhost/cb"),
+        ];
+        rig.http.post(&url).basic_auth("app", Some("s")).form(&form).header("dpop", proof)
+    };
+    refused(&rig.send(redeem("3", None)).await, 400, "use_dpop_nonce");
+    assert_eq!(rig.send(redeem("4", Some(nonce))).await.status, 200);
 }
 
 #[tokio::test]
