@@ -4,6 +4,7 @@
 
 mod control;
 mod documents;
+mod embedding;
 mod faults_on_the_wire;
 mod isolation;
 mod profiles;
