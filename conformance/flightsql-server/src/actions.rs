@@ -23,18 +23,30 @@ const RENEWED_FOR: Duration = Duration::from_secs(600);
 
 /// Names and descriptions.
 pub(crate) const ACTIONS: [(&str, &str); 5] = [
-    ("CancelFlightInfo", "Cancels a query by its FlightInfo.\nRequest: CancelFlightInfoRequest\nResponse: CancelFlightInfoResult"),
-    ("RenewFlightEndpoint", "Extends the life of an endpoint.\nRequest: RenewFlightEndpointRequest\nResponse: FlightEndpoint"),
-    ("SetSessionOptions", "Sets options of the session.\nRequest: SetSessionOptionsRequest\nResponse: SetSessionOptionsResult"),
-    ("GetSessionOptions", "Gets all options of the session.\nRequest: GetSessionOptionsRequest\nResponse: GetSessionOptionsResult"),
+    (
+        "CancelFlightInfo",
+        "Cancels a query by its FlightInfo.\nRequest: CancelFlightInfoRequest\nResponse: CancelFlightInfoResult",
+    ),
+    (
+        "RenewFlightEndpoint",
+        "Extends the life of an endpoint.\nRequest: RenewFlightEndpointRequest\nResponse: FlightEndpoint",
+    ),
+    (
+        "SetSessionOptions",
+        "Sets options of the session.\nRequest: SetSessionOptionsRequest\nResponse: SetSessionOptionsResult",
+    ),
+    (
+        "GetSessionOptions",
+        "Gets all options of the session.\nRequest: GetSessionOptionsRequest\nResponse: GetSessionOptionsResult",
+    ),
     ("CloseSession", "Closes the session.\nRequest: CloseSessionRequest\nResponse: CloseSessionResult"),
 ];
 
 /// As Flight lists them.
 pub(crate) fn listed() -> Vec<Result<ActionType, Status>> {
-    let listed = ACTIONS.iter().map(|(name, text)| {
-        Ok(ActionType { r#type: (*name).to_owned(), description: (*text).to_owned() })
-    });
+    let listed = ACTIONS
+        .iter()
+        .map(|(name, text)| Ok(ActionType { r#type: (*name).to_owned(), description: (*text).to_owned() }));
     listed.collect()
 }
 
@@ -58,7 +70,8 @@ impl Sql {
             "RenewFlightEndpoint" => {
                 let wanted: RenewFlightEndpointRequest = read(&action)?;
                 let endpoint = wanted.endpoint.filter(|e| e.ticket.is_some());
-                let mut endpoint = endpoint.ok_or_else(|| Status::invalid_argument("there is no endpoint to renew"))?;
+                let mut endpoint =
+                    endpoint.ok_or_else(|| Status::invalid_argument("there is no endpoint to renew"))?;
                 endpoint.expiration_time = Some((SystemTime::now() + RENEWED_FOR).into());
                 one(&endpoint)
             }
@@ -78,7 +91,9 @@ impl Sql {
             }
             "GetSessionOptions" => one(&self.sessions.get(&session)),
             "CloseSession" => one(&self.sessions.close(&session)),
-            other => Err(Status::unimplemented(format!("there is no action `{other}`; ListActions names those there are"))),
+            other => Err(Status::unimplemented(format!(
+                "there is no action `{other}`; ListActions names those there are"
+            ))),
         }
     }
 
@@ -90,8 +105,8 @@ impl Sql {
         });
         let mut status = CancelStatus::NotCancellable;
         for promise in promises {
-            let read_already =
-                promise.readers.now.load(Ordering::SeqCst) == 0 && promise.readers.ended.load(Ordering::SeqCst) > 0;
+            let read_already = promise.readers.now.load(Ordering::SeqCst) == 0
+                && promise.readers.ended.load(Ordering::SeqCst) > 0;
             if !read_already || promise.cancel.is_cancelled() {
                 promise.cancel.cancel();
                 status = CancelStatus::Cancelled;
@@ -112,8 +127,9 @@ fn promise_of(ticket: &[u8]) -> Option<String> {
 }
 
 fn read<T: Message + Default>(action: &Action) -> Result<T, Status> {
-    T::decode(&*action.body)
-        .map_err(|error| Status::invalid_argument(format!("the body of `{}` cannot be read: {error}", action.r#type)))
+    T::decode(&*action.body).map_err(|error| {
+        Status::invalid_argument(format!("the body of `{}` cannot be read: {error}", action.r#type))
+    })
 }
 
 fn one(message: &impl Message) -> Answer<BoxStream<'static, Result<FlightResult, Status>>> {

@@ -158,7 +158,12 @@ impl Database {
         Ok(Change { name, table, rows })
     }
 
-    async fn create(&self, base: &Snapshot, name: String, create: CreateMemoryTable) -> Result<Change, Status> {
+    async fn create(
+        &self,
+        base: &Snapshot,
+        name: String,
+        create: CreateMemoryTable,
+    ) -> Result<Change, Status> {
         if let Some(old) = base.tables().get(&name) {
             if create.if_not_exists {
                 return Ok(Change { name, table: Some(old.clone()), rows: 0 });
@@ -219,7 +224,9 @@ impl Database {
         while let Some(batch) = rows.next().await {
             let batch = fitted(&batch?, &schema)?;
             left = left.checked_sub(batch.get_array_memory_size()).ok_or_else(|| {
-                Status::resource_exhausted("the tables take more memory than they may; drop some, or raise the limit")
+                Status::resource_exhausted(
+                    "the tables take more memory than they may; drop some, or raise the limit",
+                )
             })?;
             count += i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
             batches.push(batch);
@@ -238,7 +245,9 @@ fn copied(old: &MemTable, rows: Vec<RecordBatch>) -> Result<MemTable, Status> {
     let defaults = schema.fields().iter().filter_map(|field| {
         old.get_column_default(field.name()).map(|value| (field.name().clone(), value.clone()))
     });
-    let copy = MemTable::try_new(old.schema(), vec![rows]).map_err(refused)?.with_column_defaults(defaults.collect());
+    let copy = MemTable::try_new(old.schema(), vec![rows])
+        .map_err(refused)?
+        .with_column_defaults(defaults.collect());
     Ok(match old.constraints() {
         Some(constraints) => copy.with_constraints(constraints.clone()),
         None => copy,
@@ -256,7 +265,9 @@ async fn kept_rows(table: &MemTable) -> Vec<RecordBatch> {
 /// Bytes of all tables in memory, with these rows for one of them.
 async fn memory_of(base: &Snapshot, name: &str, rows: &[RecordBatch]) -> usize {
     let mut bytes = rows.iter().map(RecordBatch::get_array_memory_size).sum();
-    for table in base.tables().iter().filter(|(n, _)| *n != name).filter_map(|(_, t)| t.downcast_ref::<MemTable>()) {
+    for table in
+        base.tables().iter().filter(|(n, _)| *n != name).filter_map(|(_, t)| t.downcast_ref::<MemTable>())
+    {
         bytes += kept_rows(table).await.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
     }
     bytes
@@ -273,11 +284,14 @@ async fn rows_of(
 fn fitted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Status> {
     if batch.num_columns() != schema.fields().len() {
         let (given, wanted) = (batch.num_columns(), schema.fields().len());
-        return Err(Status::invalid_argument(format!("the rows have {given} columns, the table has {wanted}")));
+        return Err(Status::invalid_argument(format!(
+            "the rows have {given} columns, the table has {wanted}"
+        )));
     }
     let by_name = schema.fields().iter().all(|field| batch.column_by_name(field.name()).is_some());
     let columns = schema.fields().iter().enumerate().map(|(nth, field)| {
-        let column = batch.column_by_name(field.name()).filter(|_| by_name).unwrap_or_else(|| batch.column(nth));
+        let column =
+            batch.column_by_name(field.name()).filter(|_| by_name).unwrap_or_else(|| batch.column(nth));
         arrow::compute::cast(column, field.data_type())
             .map_err(|e| Status::invalid_argument(format!("column `{}`: {e}", field.name())))
     });

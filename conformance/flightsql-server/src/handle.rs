@@ -61,7 +61,9 @@ impl JsonTicket {
     pub(crate) fn sql(self) -> Result<String, Status> {
         match self.query_type.as_deref() {
             None | Some("" | "sql") => Ok(self.sql_query),
-            Some(other) => Err(Status::invalid_argument(format!("query_type `{other}` is not supported, only `sql`"))),
+            Some(other) => {
+                Err(Status::invalid_argument(format!("query_type `{other}` is not supported, only `sql`")))
+            }
         }
     }
 }
@@ -86,7 +88,10 @@ mod tests {
     #[test]
     fn json_tickets_hold_sql() {
         let read = |text: &str| JsonTicket::read(text.as_bytes()).map(|t| t.and_then(JsonTicket::sql).ok());
-        assert_eq!(read(r#"{"database":"d","sql_query":"SELECT 1","query_type":"sql"}"#), Some(Some("SELECT 1".into())));
+        assert_eq!(
+            read(r#"{"database":"d","sql_query":"SELECT 1","query_type":"sql"}"#),
+            Some(Some("SELECT 1".into()))
+        );
         assert_eq!(read(r#"{"sql_query":"SELECT 1"}"#), Some(Some("SELECT 1".into())));
         assert_eq!(read(r#"{"sql_query":"SHOW","query_type":"influxql"}"#), Some(None));
         assert_eq!(read("{"), Some(None));

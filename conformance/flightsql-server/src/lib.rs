@@ -18,6 +18,7 @@ mod server;
 mod stream;
 mod validate;
 mod ways_in;
+mod wire;
 
 // Flight SQL.
 mod actions;
@@ -42,10 +43,11 @@ mod moving;
 mod snapshot;
 mod transaction;
 
-pub use config::{Config, StartError, TrustedIssuer, WaysIn};
+pub use attribution::Attribution;
+pub use config::{Config, HandshakeAnswer, Http2, StartError, TrustedIssuer, WaysIn};
 pub use engine::{Clock, Engine, Limits};
-pub use files::TableError;
 pub use fault::{Fault, FaultKind, Method, Moment};
+pub use files::TableError;
 pub use jsonwebtoken::Algorithm;
 pub use record::{Presented, Record, Recorder, Rpc, StreamEnd, TokenState};
 pub use rendezvous::Rendezvous;

@@ -103,20 +103,30 @@ fn schema(kind: Kind) -> SchemaRef {
     let time = Field::new("time", DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())), false);
     Arc::new(Schema::new(match kind {
         Kind::LogEntries => vec![time, text("level"), text("target"), text("msg"), text("process_id")],
-        Kind::Metrics => vec![time, text("name"), Field::new("value", DataType::Float64, false), text("unit")],
+        Kind::Metrics => {
+            vec![time, text("name"), Field::new("value", DataType::Float64, false), text("unit")]
+        }
     }))
 }
 
 /// A number without pattern for a place (splitmix64).
 fn noise(seed: u64, step: i64, salt: u64) -> u64 {
-    let mut x = seed ^ (step as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ salt.wrapping_mul(0xd1b5_4a32_d192_ed03);
+    let mut x =
+        seed ^ (step as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ salt.wrapping_mul(0xd1b5_4a32_d192_ed03);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
 }
 
 fn times(steps: impl Iterator<Item = i64>) -> ArrayRef {
-    Arc::new(TimestampMillisecondArray::from_iter_values(steps.map(|s| s * STEP_MS)).with_timezone("UTC"))
+    Arc::new(
+        TimestampMillisecondArray::from(steps.map(|s| s * STEP_MS).collect::<Vec<_>>()).with_timezone("UTC"),
+    )
+}
+
+/// Arrow wants to know how many there will be, so they are collected first.
+fn texts(values: impl Iterator<Item = impl AsRef<str>>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(values.collect::<Vec<_>>()))
 }
 
 fn log_entries(seed: u64, last: i64) -> Vec<ArrayRef> {
@@ -125,14 +135,15 @@ fn log_entries(seed: u64, last: i64) -> Vec<ArrayRef> {
     let steps = || (last - STEPS + 1)..=last;
     let pick = |salt, from: &'static [&'static str]| -> ArrayRef {
         let picked = steps().map(|s| from[(noise(seed, s, salt) % from.len() as u64) as usize]);
-        Arc::new(StringArray::from_iter_values(picked))
+        texts(picked)
     };
-    let message = |s: i64| format!("request {} took {} ms", noise(seed, s, 3) % 100_000, noise(seed, s, 4) % 900);
+    let message =
+        |s: i64| format!("request {} took {} ms", noise(seed, s, 3) % 100_000, noise(seed, s, 4) % 900);
     vec![
         times(steps()),
         pick(1, &LEVELS),
         pick(2, &TARGETS),
-        Arc::new(StringArray::from_iter_values(steps().map(message))),
+        texts(steps().map(message)),
         pick(5, &["p0", "p1", "p2", "p3"]),
     ]
 }
@@ -154,9 +165,9 @@ fn metrics(seed: u64, last: i64) -> Vec<ArrayRef> {
     };
     vec![
         times(cells().map(|(step, _)| step)),
-        Arc::new(StringArray::from_iter_values(cells().map(|(_, nth)| NAMES[nth].0))),
-        Arc::new(Float64Array::from_iter_values(cells().map(value))),
-        Arc::new(StringArray::from_iter_values(cells().map(|(_, nth)| NAMES[nth].3))),
+        texts(cells().map(|(_, nth)| NAMES[nth].0)),
+        Arc::new(Float64Array::from(cells().map(value).collect::<Vec<_>>())),
+        texts(cells().map(|(_, nth)| NAMES[nth].3)),
     ]
 }
 

@@ -20,7 +20,9 @@ pub(crate) fn numbered(sql: &str) -> String {
         return sql.to_owned();
     }
     // SQL that cannot be read is refused later, with a better message.
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location() else { return sql.to_owned() };
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location() else {
+        return sql.to_owned();
+    };
     let mut marks = tokens
         .iter()
         .filter(|token| token.token == Token::Placeholder("?".to_owned()))

@@ -38,9 +38,9 @@ pub(crate) fn target(command: &CommandStatementIngest, tables: &Tables) -> Resul
     if name.is_empty() {
         return Err(Status::invalid_argument("the ingest names no table"));
     }
-    let options = command
-        .table_definition_options
-        .ok_or_else(|| Status::invalid_argument("the ingest does not say what to do if the table exists, or does not"))?;
+    let options = command.table_definition_options.ok_or_else(|| {
+        Status::invalid_argument("the ingest does not say what to do if the table exists, or does not")
+    })?;
     if !tables.contains_key(name) {
         return match options.if_not_exist() {
             TableNotExistOption::Create => Ok(Target { keep: false }),
@@ -98,7 +98,9 @@ fn decoded(stream: PeekableFlightDataStream) -> FlightRecordBatchStream {
     // A message without a header is the command alone: arrow-go and the Rust client send one before the schema, or
     // nothing else.
     let messages = stream.try_filter(|data| std::future::ready(!data.data_header.is_empty()));
-    FlightRecordBatchStream::new_from_flight_data(messages.map_err(|status| FlightError::Tonic(Box::new(status))))
+    FlightRecordBatchStream::new_from_flight_data(
+        messages.map_err(|status| FlightError::Tonic(Box::new(status))),
+    )
 }
 
 fn unreadable(error: FlightError) -> Status {

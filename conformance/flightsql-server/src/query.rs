@@ -79,7 +79,11 @@ impl Sql {
 
     /// The schema of a statement's result, and a handle to read it with. Changes have no result: an empty schema, by
     /// which JDBC knows them.
-    pub(crate) async fn promise(&self, caller: &Caller, wanted: Wanted) -> Result<(SchemaRef, Bytes), Status> {
+    pub(crate) async fn promise(
+        &self,
+        caller: &Caller,
+        wanted: Wanted,
+    ) -> Result<(SchemaRef, Bytes), Status> {
         let snapshot = self.tables(caller, wanted.transaction.as_deref())?;
         let sql = parameters::numbered(&wanted.sql);
         let (schema, plan) = match snapshot.plan(&sql).await? {
@@ -115,8 +119,8 @@ impl Sql {
             return Ok(Wanted { sql: handle.sql, transaction: None, parameters: Arc::default() });
         };
         let prepared = self.prepared.get(&caller.principal, &id);
-        let Prepared { sql, transaction, parameters, .. } =
-            prepared.ok_or_else(|| Status::not_found("there is no such prepared statement; it may be closed"))?;
+        let Prepared { sql, transaction, parameters, .. } = prepared
+            .ok_or_else(|| Status::not_found("there is no such prepared statement; it may be closed"))?;
         Ok(Wanted { sql, transaction, parameters })
     }
 
@@ -152,8 +156,9 @@ impl Sql {
         let (schema, rows) = self.run(caller, &promise).await?;
         let stopped = promise.cancel.clone();
         let rows = rows.take_until(promise.cancel.clone().cancelled_owned()).chain(
-            stream::once(async move { stopped.is_cancelled() })
-                .filter_map(async |stopped| stopped.then(|| Err(Status::cancelled("the query was cancelled")))),
+            stream::once(async move { stopped.is_cancelled() }).filter_map(async |stopped| {
+                stopped.then(|| Err(Status::cancelled("the query was cancelled")))
+            }),
         );
         Ok(Response::new(encoded(schema, rows.inspect(move |_| _ = &reading).boxed())))
     }
@@ -168,9 +173,17 @@ impl Sql {
                     Statement::Query(plan) => (snapshot, Arc::new(*plan)),
                     Statement::Change(..) => {
                         if promise.readers.ended.load(Ordering::SeqCst) > 0 {
-                            return Err(Status::failed_precondition("the change was made already; ask for a new ticket"));
+                            return Err(Status::failed_precondition(
+                                "the change was made already; ask for a new ticket",
+                            ));
                         }
-                        self.update(caller, &promise.sql, promise.transaction.as_deref(), &promise.parameters).await?;
+                        self.update(
+                            caller,
+                            &promise.sql,
+                            promise.transaction.as_deref(),
+                            &promise.parameters,
+                        )
+                        .await?;
                         return Ok((Arc::new(Schema::empty()), stream::empty().boxed()));
                     }
                 }
@@ -228,7 +241,12 @@ impl Sql {
     }
 
     /// One endpoint, at the configured places; none means this very connection.
-    pub(crate) fn info(&self, schema: &Schema, ticket: Bytes, descriptor: FlightDescriptor) -> Answer<FlightInfo> {
+    pub(crate) fn info(
+        &self,
+        schema: &Schema,
+        ticket: Bytes,
+        descriptor: FlightDescriptor,
+    ) -> Answer<FlightInfo> {
         let endpoint = FlightEndpoint::new().with_ticket(Ticket::new(ticket));
         let endpoint = self.locations.iter().fold(endpoint, |e, location| e.with_location(location));
         let info = FlightInfo::new()

@@ -20,9 +20,7 @@ use arrow_flight::sql::{
     CommandStatementQuery, CommandStatementSubstraitPlan, CommandStatementUpdate,
     DoPutPreparedStatementResult, ProstMessageExt, SqlInfo, TicketStatementQuery,
 };
-use arrow_flight::{
-    Action, ActionType, FlightDescriptor, FlightInfo, IpcMessage, SchemaAsIpc, Ticket,
-};
+use arrow_flight::{Action, ActionType, FlightDescriptor, FlightInfo, IpcMessage, SchemaAsIpc, Ticket};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use prost::Message as _;
@@ -58,7 +56,9 @@ fn empty(schema: SchemaRef) -> Answer<DoGet> {
 /// A handle or an id of a transaction, as text.
 fn id(bytes: &Bytes) -> Result<String, Status> {
     let text = String::from_utf8(bytes.to_vec());
-    text.map_err(|_| Status::not_found("there is no such transaction or savepoint; ids of this server are text"))
+    text.map_err(|_| {
+        Status::not_found("there is no such transaction or savepoint; ids of this server are text")
+    })
 }
 
 fn transaction(id_bytes: Option<&Bytes>) -> Result<Option<String>, Status> {
@@ -66,8 +66,9 @@ fn transaction(id_bytes: Option<&Bytes>) -> Result<Option<String>, Status> {
 }
 
 fn schema_bytes(schema: &Schema) -> Result<Bytes, Status> {
-    let message: IpcMessage =
-        SchemaAsIpc::new(schema, &IpcWriteOptions::default()).try_into().map_err(|e: ArrowError| failed(e))?;
+    let message: IpcMessage = SchemaAsIpc::new(schema, &IpcWriteOptions::default())
+        .try_into()
+        .map_err(|e: ArrowError| failed(e))?;
     Ok(message.0)
 }
 
@@ -201,12 +202,20 @@ impl FlightSqlService for Sql {
         self.info(&query.into_builder(&self.facts.types).schema(), ticket.into(), request.into_inner())
     }
 
-    async fn get_flight_info_fallback(&self, command: Command, _: Request<FlightDescriptor>) -> Answer<FlightInfo> {
+    async fn get_flight_info_fallback(
+        &self,
+        command: Command,
+        _: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
         let name = command.into_any().type_url;
         Err(Status::invalid_argument(format!("`{name}` has no FlightInfo; it belongs into another call")))
     }
 
-    async fn do_get_statement(&self, ticket: TicketStatementQuery, request: Request<Ticket>) -> Answer<DoGet> {
+    async fn do_get_statement(
+        &self,
+        ticket: TicketStatementQuery,
+        request: Request<Ticket>,
+    ) -> Answer<DoGet> {
         self.read(&caller(&request)?, &ticket.statement_handle).await
     }
 
@@ -253,9 +262,10 @@ impl FlightSqlService for Sql {
         let here = query.catalog.as_deref().is_none_or(|c| c == CATALOG)
             && query.db_schema.as_deref().is_none_or(|s| s == SCHEMA);
         match self.database.snapshot().tables().get(&query.table).filter(|_| here) {
-            Some(table) => {
-                batch(metadata::primary_keys_schema(), Ok(metadata::primary_keys(&query.table, table.as_ref())))
-            }
+            Some(table) => batch(
+                metadata::primary_keys_schema(),
+                Ok(metadata::primary_keys(&query.table, table.as_ref())),
+            ),
             None => empty(metadata::primary_keys_schema()),
         }
     }
@@ -272,7 +282,11 @@ impl FlightSqlService for Sql {
         empty(metadata::foreign_keys_schema())
     }
 
-    async fn do_get_xdbc_type_info(&self, query: CommandGetXdbcTypeInfo, _: Request<Ticket>) -> Answer<DoGet> {
+    async fn do_get_xdbc_type_info(
+        &self,
+        query: CommandGetXdbcTypeInfo,
+        _: Request<Ticket>,
+    ) -> Answer<DoGet> {
         let builder = query.into_builder(&self.facts.types);
         batch(builder.schema(), builder.build())
     }

@@ -7,11 +7,11 @@ use datafusion::catalog::memory::{MemoryCatalogProvider, MemoryCatalogProviderLi
 use datafusion::catalog::{
     CatalogProvider as _, CatalogProviderList as _, MemTable, SchemaProvider as _, TableProvider,
 };
+use datafusion::common::TableReference;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, WriteOp};
 use datafusion::prelude::{SQLOptions, SessionContext};
-use datafusion::common::TableReference;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tonic::Status;
@@ -80,7 +80,10 @@ impl Snapshot {
     }
 
     /// Runs a plan; its rows come as they are made.
-    pub(crate) fn execute(&self, plan: LogicalPlan) -> BoxFuture<'_, Result<SendableRecordBatchStream, Status>> {
+    pub(crate) fn execute(
+        &self,
+        plan: LogicalPlan,
+    ) -> BoxFuture<'_, Result<SendableRecordBatchStream, Status>> {
         let executed = async move {
             let frame = self.context.execute_logical_plan(plan).await.map_err(refused)?;
             frame.execute_stream().await.map_err(refused)
@@ -114,16 +117,19 @@ fn target(plan: &LogicalPlan) -> Result<Option<String>, Status> {
 
 /// The bare name of a table of the only schema.
 pub(crate) fn own_name(table: &TableReference) -> Result<String, Status> {
-    let foreign = table.catalog().is_some_and(|c| c != CATALOG) || table.schema().is_some_and(|s| s != SCHEMA);
+    let foreign =
+        table.catalog().is_some_and(|c| c != CATALOG) || table.schema().is_some_and(|s| s != SCHEMA);
     if foreign {
-        return Err(Status::not_found(format!("tables can only be changed in {CATALOG}.{SCHEMA}, not `{table}`")));
+        return Err(Status::not_found(format!(
+            "tables can only be changed in {CATALOG}.{SCHEMA}, not `{table}`"
+        )));
     }
     Ok(table.table().to_owned())
 }
 
 /// The rows of a table in memory. What is read from files, or moves with the clock, cannot be changed.
 pub(crate) fn changeable<'t>(table: &'t Arc<dyn TableProvider>, name: &str) -> Result<&'t MemTable, Status> {
-    table
-        .downcast_ref::<MemTable>()
-        .ok_or_else(|| Status::failed_precondition(format!("the table `{name}` cannot be changed: it is read-only")))
+    table.downcast_ref::<MemTable>().ok_or_else(|| {
+        Status::failed_precondition(format!("the table `{name}` cannot be changed: it is read-only"))
+    })
 }

@@ -4,29 +4,71 @@ use std::collections::BTreeMap;
 
 use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
 use arrow_flight::sql::{
-    SqlInfo as I, SqlNullOrdering, SqlOuterJoinsSupportLevel, SqlSupportedCaseSensitivity, SqlSupportedGroupBy,
-    SqlSupportedResultSetConcurrency, SqlSupportedResultSetType, SqlSupportedSubqueries, SqlSupportedTransaction,
-    SqlSupportedUnions, SqlSupportsConvert, SqlTransactionIsolationLevel,
+    SqlInfo as I, SqlNullOrdering, SqlOuterJoinsSupportLevel, SqlSupportedCaseSensitivity,
+    SqlSupportedGroupBy, SqlSupportedResultSetConcurrency, SqlSupportedResultSetType, SqlSupportedSubqueries,
+    SqlSupportedTransaction, SqlSupportedUnions, SqlSupportsConvert, SqlTransactionIsolationLevel,
     SupportedSqlGrammar,
 };
 
 const KEYWORDS: [&str; 12] = [
-    "ANTI", "EXCLUDE", "EXPLAIN", "ILIKE", "LATERAL", "QUALIFY", "REGEXP", "REPLACE", "SEMI", "SHOW", "TABLESAMPLE",
+    "ANTI",
+    "EXCLUDE",
+    "EXPLAIN",
+    "ILIKE",
+    "LATERAL",
+    "QUALIFY",
+    "REGEXP",
+    "REPLACE",
+    "SEMI",
+    "SHOW",
+    "TABLESAMPLE",
     "UNNEST",
 ];
 pub(crate) const NUMERIC_FUNCTIONS: [&str; 26] = [
-    "abs", "acos", "asin", "atan", "atan2", "ceil", "cos", "cot", "degrees", "exp", "floor", "gcd", "ln", "log",
-    "log10", "log2", "nanvl", "pi", "power", "radians", "random", "round", "signum", "sin", "sqrt", "trunc",
+    "abs", "acos", "asin", "atan", "atan2", "ceil", "cos", "cot", "degrees", "exp", "floor", "gcd", "ln",
+    "log", "log10", "log2", "nanvl", "pi", "power", "radians", "random", "round", "signum", "sin", "sqrt",
+    "trunc",
 ];
 pub(crate) const STRING_FUNCTIONS: [&str; 23] = [
-    "ascii", "btrim", "character_length", "chr", "concat", "concat_ws", "initcap", "left", "lower", "lpad", "ltrim",
-    "octet_length", "regexp_like", "regexp_match", "regexp_replace", "repeat", "replace", "reverse", "right", "rpad",
-    "split_part", "substr", "upper",
+    "ascii",
+    "btrim",
+    "character_length",
+    "chr",
+    "concat",
+    "concat_ws",
+    "initcap",
+    "left",
+    "lower",
+    "lpad",
+    "ltrim",
+    "octet_length",
+    "regexp_like",
+    "regexp_match",
+    "regexp_replace",
+    "repeat",
+    "replace",
+    "reverse",
+    "right",
+    "rpad",
+    "split_part",
+    "substr",
+    "upper",
 ];
-pub(crate) const SYSTEM_FUNCTIONS: [&str; 5] = ["arrow_cast", "arrow_typeof", "coalesce", "nullif", "version"];
+pub(crate) const SYSTEM_FUNCTIONS: [&str; 5] =
+    ["arrow_cast", "arrow_typeof", "coalesce", "nullif", "version"];
 pub(crate) const DATETIME_FUNCTIONS: [&str; 12] = [
-    "current_date", "current_time", "date_bin", "date_part", "date_trunc", "from_unixtime", "make_date", "now",
-    "to_char", "to_date", "to_timestamp", "to_unixtime",
+    "current_date",
+    "current_time",
+    "date_bin",
+    "date_part",
+    "date_trunc",
+    "from_unixtime",
+    "make_date",
+    "now",
+    "to_char",
+    "to_date",
+    "to_timestamp",
+    "to_unixtime",
 ];
 
 /// All of SqlInfo that applies.
@@ -81,7 +123,8 @@ fn language(info: &mut SqlInfoDataBuilder) {
     info.append(I::SqlSupportsDifferentTableCorrelationNames, false);
     info.append(I::SqlSupportsExpressionsInOrderBy, true);
     info.append(I::SqlSupportsOrderByUnrelated, true);
-    let groups = [SqlSupportedGroupBy::SqlGroupByUnrelated as i32, SqlSupportedGroupBy::SqlGroupByBeyondSelect as i32];
+    let groups =
+        [SqlSupportedGroupBy::SqlGroupByUnrelated as i32, SqlSupportedGroupBy::SqlGroupByBeyondSelect as i32];
     info.append(I::SqlSupportedGroupBy, bits(&groups));
     info.append(I::SqlSupportsLikeEscapeClause, true);
     info.append(I::SqlSupportsNonNullableColumns, true);
@@ -115,8 +158,14 @@ fn conversions() -> BTreeMap<i32, Vec<i32>> {
     use SqlSupportsConvert as C;
     let text = C::SqlConvertVarchar as i32;
     let numbers = [
-        C::SqlConvertBigint, C::SqlConvertDecimal, C::SqlConvertFloat, C::SqlConvertInteger,
-        C::SqlConvertNumeric, C::SqlConvertReal, C::SqlConvertSmallint, C::SqlConvertTinyint,
+        C::SqlConvertBigint,
+        C::SqlConvertDecimal,
+        C::SqlConvertFloat,
+        C::SqlConvertInteger,
+        C::SqlConvertNumeric,
+        C::SqlConvertReal,
+        C::SqlConvertSmallint,
+        C::SqlConvertTinyint,
     ]
     .map(|c| c as i32);
     let times = [C::SqlConvertDate as i32, C::SqlConvertTimestamp as i32];
@@ -209,14 +258,19 @@ mod tests {
     fn every_named_function_exists() {
         let engine = Engine::new(Limits::default());
         let functions = engine.state().scalar_functions();
-        let named = NUMERIC_FUNCTIONS.iter().chain(&STRING_FUNCTIONS).chain(&SYSTEM_FUNCTIONS).chain(&DATETIME_FUNCTIONS);
+        let named = NUMERIC_FUNCTIONS
+            .iter()
+            .chain(&STRING_FUNCTIONS)
+            .chain(&SYSTEM_FUNCTIONS)
+            .chain(&DATETIME_FUNCTIONS);
         let missing: Vec<_> = named.filter(|name| !functions.contains_key(**name)).collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
 
     #[test]
     fn every_fact_of_the_specification_is_given_but_the_versions_of_substrait() {
-        let all: Vec<u32> = (0..=11).chain(100..=101).chain(500..=576).filter(|id| ![6, 7].contains(id)).collect();
+        let all: Vec<u32> =
+            (0..=11).chain(100..=101).chain(500..=576).filter(|id| ![6, 7].contains(id)).collect();
         let batch = sql_info().record_batch(all.clone()).unwrap();
         assert_eq!(batch.num_rows(), all.len());
     }

@@ -89,7 +89,12 @@ impl<T: Owned + Clone> Kept<T> {
         things.get(id).filter(|thing| thing.owner() == principal).cloned()
     }
 
-    pub(crate) fn change(&self, principal: &str, id: &str, change: impl FnOnce(&mut T)) -> Result<(), Status> {
+    pub(crate) fn change(
+        &self,
+        principal: &str,
+        id: &str,
+        change: impl FnOnce(&mut T),
+    ) -> Result<(), Status> {
         let mut things = self.things.lock().unwrap_or_else(PoisonError::into_inner);
         let thing = things.get_mut(id).filter(|thing| thing.owner() == principal);
         change(thing.ok_or_else(|| Status::not_found("there is no such statement; it may be closed"))?);

@@ -89,7 +89,9 @@ impl Transactions {
     ) -> Result<(), Status> {
         self.with(principal, id, |transaction| {
             if !Arc::ptr_eq(&transaction.now, from) {
-                return Err(Status::aborted("two changes at once in one transaction; make them one after the other"));
+                return Err(Status::aborted(
+                    "two changes at once in one transaction; make them one after the other",
+                ));
             }
             transaction.now = next;
             transaction.changed.extend(changed);
@@ -108,12 +110,16 @@ impl Transactions {
         let ended = self.open.lock().unwrap_or_else(PoisonError::into_inner).pop(id);
         let transaction = ended.ok_or_else(no_transaction)?;
         match how {
-            EndTransaction::Unspecified => Err(Status::invalid_argument("commit or roll back: the action says neither")),
+            EndTransaction::Unspecified => {
+                Err(Status::invalid_argument("commit or roll back: the action says neither"))
+            }
             EndTransaction::Rollback => Ok(()),
             EndTransaction::Commit => {
                 match database.commit(&transaction.base, &transaction.now, &transaction.changed) {
                     true => Ok(()),
-                    false => Err(Status::aborted("another changed the same table; the transaction is rolled back")),
+                    false => {
+                        Err(Status::aborted("another changed the same table; the transaction is rolled back"))
+                    }
                 }
             }
         }
@@ -132,8 +138,14 @@ impl Transactions {
         })
     }
 
-    pub(crate) fn end_savepoint(&self, principal: &str, savepoint: &str, how: EndSavepoint) -> Result<(), Status> {
-        let missing = || Status::not_found("there is no such savepoint; it may be released or its transaction ended");
+    pub(crate) fn end_savepoint(
+        &self,
+        principal: &str,
+        savepoint: &str,
+        how: EndSavepoint,
+    ) -> Result<(), Status> {
+        let missing =
+            || Status::not_found("there is no such savepoint; it may be released or its transaction ended");
         let (id, _) = savepoint.split_once('/').ok_or_else(missing)?;
         self.with(principal, id, |transaction| {
             let at = transaction.savepoints.iter().position(|s| s.id == savepoint).ok_or_else(missing)?;

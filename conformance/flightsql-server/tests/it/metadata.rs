@@ -59,7 +59,9 @@ async fn schemas_are_those_of_the_specification() {
     let cross = CommandGetCrossReference { pk_table: table(), fk_table: table(), ..Default::default() };
     assert_eq!(schema(client, &cross).await, foreign);
     let types = CommandGetXdbcTypeInfo { data_type: None };
-    assert!(schema(client, &types).await.starts_with("type_name: Utf8, data_type: Int32, column_size: Int32?"));
+    assert!(
+        schema(client, &types).await.starts_with("type_name: Utf8, data_type: Int32, column_size: Int32?")
+    );
     let facts = CommandGetSqlInfo { info: vec![] };
     assert!(schema(client, &facts).await.starts_with("info_name: UInt32, value: Union"));
 }
@@ -68,9 +70,16 @@ async fn schemas_are_those_of_the_specification() {
 async fn tables_are_filtered_by_sql_patterns() {
     let site = Site::start().await;
     let client = &mut site.client().await;
-    for (pattern, expected) in [("log%", "log_entries"), ("metri__", "metrics"), ("nothing", ""), ("%i%", "log_entries metrics wide")] {
-        let command =
-            CommandGetTables { table_name_filter_pattern: Some(pattern.into()), ..CommandGetTables::default() };
+    for (pattern, expected) in [
+        ("log%", "log_entries"),
+        ("metri__", "metrics"),
+        ("nothing", ""),
+        ("%i%", "log_entries metrics wide"),
+    ] {
+        let command = CommandGetTables {
+            table_name_filter_pattern: Some(pattern.into()),
+            ..CommandGetTables::default()
+        };
         let info = info(client, &command).await;
         let found = table(&rows(client, info).await);
         let names: Vec<&str> = found.lines().filter_map(|line| line.split(' ').nth(2)).collect();

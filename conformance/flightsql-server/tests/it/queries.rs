@@ -1,7 +1,9 @@
 //! Queries: statements, prepared statements, tickets of others, cancel.
 
 use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt as _, TicketStatementQuery};
-use arrow_flight::{Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, Ticket};
+use arrow_flight::{
+    Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, Ticket,
+};
 use flightsql_server::Record;
 use futures::TryStreamExt as _;
 use prost::Message as _;
@@ -17,8 +19,14 @@ async fn grafana_users_sql_is_understood() {
     assert_eq!(text(client, binned).await, "2026-01-01T00:00:00Z 120\n2026-01-01T00:30:00Z 80");
     let window = "SELECT name, value, avg(value) OVER (PARTITION BY name ORDER BY time ROWS 2 PRECEDING) FROM metrics LIMIT 3";
     assert_eq!(text(client, window).await.lines().count(), 3);
-    assert_eq!(text(client, "SELECT now() > TIMESTAMP '2020-01-01' AND now() - INTERVAL '1 day' < now()").await, "true");
-    assert_eq!(text(client, "SELECT round(1.25, 1), power(2, 10), regexp_like('abc', 'b')").await, "1.3 1024 true");
+    assert_eq!(
+        text(client, "SELECT now() > TIMESTAMP '2020-01-01' AND now() - INTERVAL '1 day' < now()").await,
+        "true"
+    );
+    assert_eq!(
+        text(client, "SELECT round(1.25, 1), power(2, 10), regexp_like('abc', 'b')").await,
+        "1.3 1024.0 true"
+    );
 }
 
 #[tokio::test]
@@ -31,7 +39,11 @@ async fn parameters_are_typed_and_bound() {
         statement.parameter_schema().unwrap().fields().iter().map(|f| f.data_type().to_string()).collect();
     assert_eq!(types, ["Utf8", "Timestamp(ms, \"UTC\")"]);
     let values = arrow::array::RecordBatch::try_from_iter([
-        ("1", std::sync::Arc::new(arrow::array::StringArray::from(vec!["WARN", "NONE"])) as arrow::array::ArrayRef),
+        (
+            "1",
+            std::sync::Arc::new(arrow::array::StringArray::from(vec!["WARN", "NONE"]))
+                as arrow::array::ArrayRef,
+        ),
         ("2", std::sync::Arc::new(arrow::array::StringArray::from(vec!["2026-01-01T00:00:00Z"; 2]))),
     ]);
     statement.set_parameters(values.unwrap()).unwrap();
@@ -61,7 +73,8 @@ async fn sql_text_and_json_are_tickets() {
     let sql = TicketStatementQuery { statement_handle: "SELECT 7".into() };
     let json = r#"{"database":"d","sql_query":"SELECT 7","query_type":"sql"}"#;
     for ticket in [sql.as_any().encode_to_vec(), json.into()] {
-        let batches = client.do_get(Ticket::new(ticket)).await.unwrap().try_collect::<Vec<_>>().await.unwrap();
+        let batches =
+            client.do_get(Ticket::new(ticket)).await.unwrap().try_collect::<Vec<_>>().await.unwrap();
         assert_eq!(table(&batches), "7");
     }
     let asked: Vec<_> = site.records.all().into_iter().filter_map(sql_of).collect();
@@ -146,9 +159,13 @@ async fn wrong_sql_and_substrait_are_refused_with_a_reason() {
     for (sql, code, reason) in [
         ("SELECT nothing FROM log_entries", Code::InvalidArgument, "No field named nothing"),
         ("SELEC 1", Code::InvalidArgument, "SELEC"),
-        ("SELECT 1; SELECT 2", Code::Unimplemented, "multiple"),
+        ("SELECT 1; SELECT 2", Code::Unimplemented, "single SQL statement"),
         ("COPY log_entries TO '/tmp/x.csv'", Code::Unimplemented, "COPY is not supported"),
-        ("CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'", Code::Unimplemented, "not supported"),
+        (
+            "CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'",
+            Code::Unimplemented,
+            "not supported",
+        ),
         ("SET datafusion.execution.batch_size = 1", Code::InvalidArgument, "not supported"),
     ] {
         let error = client.execute(sql.to_owned(), None).await.unwrap_err();

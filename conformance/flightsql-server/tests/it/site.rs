@@ -106,6 +106,7 @@ pub async fn text(client: &mut Client, sql: &str) -> String {
 pub fn table(rows: &[RecordBatch]) -> String {
     let framed = pretty_format_batches(rows).unwrap().to_string();
     let lines = framed.lines().filter(|line| line.starts_with('|')).skip(1);
-    let cells = lines.map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join(" "));
+    let cells =
+        lines.map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join(" "));
     cells.collect::<Vec<_>>().join("\n")
 }
