@@ -186,20 +186,29 @@ impl Accepting {
     }
 }
 
-/// For the issuers' documents. Certificates come from `SSL_CERT_FILE`, as with other programs.
+/// For the issuers' documents. Certificates come from `SSL_CERT_FILE`, as with other programs, or from the system.
 fn http_client() -> reqwest::Client {
-    let mut roots = rustls::RootCertStore::empty();
-    if let Some(pem) = std::env::var_os("SSL_CERT_FILE").and_then(|path| std::fs::read(path).ok()) {
-        use rustls::pki_types::pem::PemObject as _;
-        let certificates = rustls::pki_types::CertificateDer::pem_slice_iter(&pem).flatten();
-        roots.add_parsable_certificates(certificates);
-    }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .expect("the provider has TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .expect("the provider has TLS 1.2 and 1.3");
+    let tls = match std::env::var_os("SSL_CERT_FILE").and_then(|path| std::fs::read(path).ok()) {
+        Some(pem) => {
+            use rustls::pki_types::pem::PemObject as _;
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add_parsable_certificates(rustls::pki_types::CertificateDer::pem_slice_iter(&pem).flatten());
+            builder.with_root_certificates(roots).with_no_client_auth()
+        }
+        None => {
+            use rustls_platform_verifier::BuilderVerifierExt as _;
+            // A system without any certificates trusts nobody, and says so at the first fetch.
+            let platform = builder.clone().with_platform_verifier().unwrap_or_else(|error| {
+                tracing::warn!(%error, "the system has no certificates; set SSL_CERT_FILE");
+                builder.with_root_certificates(rustls::RootCertStore::empty())
+            });
+            platform.with_no_client_auth()
+        }
+    };
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())

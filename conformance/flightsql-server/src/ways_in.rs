@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use lru::LruCache;
 use tonic::metadata::MetadataMap;
@@ -87,28 +88,30 @@ impl Door {
     }
 
     /// Judges the head of any call but a Handshake.
-    pub(crate) async fn judge(&self, metadata: &MetadataMap, peer: &Peer) -> Judged {
-        let values = authorization(metadata);
-        let remaining_ms = values.first().and_then(|(_, credential)| validate::remaining_ms(credential));
-        let mut presented = Vec::new();
-        let mut first = None;
-        for (scheme, credential) in values {
-            let (state, principal) = self.worth(&scheme, &credential).await;
-            presented.push(Presented { scheme, credential: Secret::new(credential), state });
-            first.get_or_insert(principal);
-        }
-        let certificate = peer.certificate.as_ref().filter(|_| self.ways.certificates);
-        let identity = match (first, presented.len()) {
-            (None, _) => match certificate {
-                Some(name) => Ok(known(name)),
-                None if self.ways.anonymous => Ok(known("anonymous")),
-                None => Err(Status::unauthenticated("no authorization header")),
-            },
-            (Some(identity), 1) => identity,
-            (Some(_), _) => Err(Status::unauthenticated("more than one authorization header")),
-        };
-        let principal = identity.and_then(|identity| self.attributed(identity, metadata));
-        Judged { presented, remaining_ms, principal }
+    pub(crate) fn judge<'s>(&'s self, metadata: &'s MetadataMap, peer: &'s Peer) -> BoxFuture<'s, Judged> {
+        Box::pin(async move {
+            let values = authorization(metadata);
+            let remaining_ms = values.first().and_then(|(_, credential)| validate::remaining_ms(credential));
+            let mut presented = Vec::new();
+            let mut first = None;
+            for (scheme, credential) in values {
+                let (state, principal) = self.worth(&scheme, &credential).await;
+                presented.push(Presented { scheme, credential: Secret::new(credential), state });
+                first.get_or_insert(principal);
+            }
+            let certificate = peer.certificate.as_ref().filter(|_| self.ways.certificates);
+            let identity = match (first, presented.len()) {
+                (None, _) => match certificate {
+                    Some(name) => Ok(known(name)),
+                    None if self.ways.anonymous => Ok(known("anonymous")),
+                    None => Err(Status::unauthenticated("no authorization header")),
+                },
+                (Some(identity), 1) => identity,
+                (Some(_), _) => Err(Status::unauthenticated("more than one authorization header")),
+            };
+            let principal = identity.and_then(|identity| self.attributed(identity, metadata));
+            Judged { presented, remaining_ms, principal }
+        })
     }
 
     /// The principal, unless the headers name another and that is not allowed.
@@ -127,29 +130,36 @@ impl Door {
     }
 
     /// Judges a Handshake; the token that it gives.
-    pub(crate) async fn handshake(&self, metadata: &MetadataMap, peer: &Peer) -> (Judged, Option<String>) {
-        let values = authorization(metadata);
-        let basic =
-            values.first().filter(|(scheme, _)| values.len() == 1 && scheme.eq_ignore_ascii_case("basic"));
-        let Some((scheme, credential)) = basic else {
-            let judged = self.judge(metadata, peer).await;
-            let echoed =
-                judged.principal.is_ok().then(|| values.into_iter().next().map(|(_, c)| c)).flatten();
-            return (judged, echoed);
-        };
-        let user = self.user_of(credential);
-        let state = if user.is_some() { TokenState::BasicValid } else { TokenState::BasicInvalid };
-        let given = user.as_ref().map(|user| self.new_session(user));
-        let judged = Judged {
-            presented: vec![Presented {
-                scheme: scheme.clone(),
-                credential: Secret::new(credential.clone()),
-                state,
-            }],
-            remaining_ms: None,
-            principal: user.ok_or_else(|| Status::unauthenticated("wrong username or password")),
-        };
-        (judged, given)
+    pub(crate) fn handshake<'s>(
+        &'s self,
+        metadata: &'s MetadataMap,
+        peer: &'s Peer,
+    ) -> BoxFuture<'s, (Judged, Option<String>)> {
+        Box::pin(async move {
+            let values = authorization(metadata);
+            let basic = values
+                .first()
+                .filter(|(scheme, _)| values.len() == 1 && scheme.eq_ignore_ascii_case("basic"));
+            let Some((scheme, credential)) = basic else {
+                let judged = self.judge(metadata, peer).await;
+                let echoed =
+                    judged.principal.is_ok().then(|| values.into_iter().next().map(|(_, c)| c)).flatten();
+                return (judged, echoed);
+            };
+            let user = self.user_of(credential);
+            let state = if user.is_some() { TokenState::BasicValid } else { TokenState::BasicInvalid };
+            let given = user.as_ref().map(|user| self.new_session(user));
+            let judged = Judged {
+                presented: vec![Presented {
+                    scheme: scheme.clone(),
+                    credential: Secret::new(credential.clone()),
+                    state,
+                }],
+                remaining_ms: None,
+                principal: user.ok_or_else(|| Status::unauthenticated("wrong username or password")),
+            };
+            (judged, given)
+        })
     }
 
     fn user_of(&self, credential: &str) -> Option<String> {
