@@ -128,7 +128,7 @@ fn bench(target: &Target, folder: &Path, args: &RunArgs) -> Result<Bench, Operat
             more_args.extend([option.to_owned(), name.clone()]);
         }
     }
-    let launch = Launch::new(&target.manifest, &target.folder, &shared.ca_file, &more_args);
+    let launch = Launch::new(target, &shared.ca_file, &more_args);
     Ok(Bench {
         shared,
         manifest: target.manifest.clone(),

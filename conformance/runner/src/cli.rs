@@ -21,7 +21,7 @@ const EXIT_CODES: &str = "Exit codes:
   3  no verdict: our own error, an interrupted run, or a machine that stalled
   4  the known-failures list is stale
 
-A subject is a `subject.toml`, the folder that holds one, or `reference`.";
+A subject is a `subject.toml`, the folder that holds one, a Grafana plugin (zip, folder or executable), or `reference`.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use scenario_model::bundle::BundleError;
 use scenario_model::diagnostic::FileErrors;
 
-use crate::run::subject::StartError;
+use crate::plugin_files::PluginError;
+use crate::run::process::StartError;
 
 /// Why nothing was run or judged.
 #[derive(Debug, thiserror::Error)]
@@ -30,11 +31,16 @@ pub enum OperatorError {
         source: std::io::Error,
     },
     /// There is no such subject.
-    #[error("no subject `{name}`: expected a `subject.toml`, a folder that holds one, or `reference`")]
+    #[error(
+        "no subject `{name}`: expected a `subject.toml`, a Grafana plugin (zip, folder or executable), a folder that holds one, or `reference`"
+    )]
     NoSubject {
         /// What was asked for.
         name: String,
     },
+    /// A plugin that cannot be started on this machine.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
     /// A folder without scenarios.
     #[error("`{}` holds no scenario: expected `<family>/<name>.toml`", .folder.display())]
     NoScenarios {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use scenario_model::manifest::Manifest;
 use scenario_model::scenario::{Auth, IssuerForm, Others, Session};
+use serde_json::Value;
 
 /// What a session is given, under neutral names.
 #[derive(Debug, Clone, Default)]
@@ -44,23 +45,34 @@ impl CaFile {
     }
 }
 
+/// Native name to value.
+pub type NativeOptions = BTreeMap<String, Value>;
+
 /// The client's native options for a session.
 pub fn native_options(
     manifest: &Manifest,
     session: &Session,
     facts: &SessionFacts,
     ca: &CaFile,
-) -> BTreeMap<String, String> {
+) -> NativeOptions {
     let mut options = BTreeMap::new();
     let mut put = |key: &str, value: &str| {
         if let Some(option) = manifest.options.get(key) {
             let template = option.plaintext.as_ref().filter(|_| facts.plaintext).or(option.value.as_ref());
-            let text = template.map_or_else(|| value.to_owned(), |t| t.replace("{value}", value));
-            let text = text.replace("{host}", "127.0.0.1").replace("{port}", &facts.server_port.to_string());
-            options.insert(option.native.clone(), text);
+            let value = match template {
+                None => Value::from(value),
+                Some(Value::String(text)) => Value::from(
+                    text.replace("{value}", value)
+                        .replace("{host}", "127.0.0.1")
+                        .replace("{port}", &facts.server_port.to_string()),
+                ),
+                Some(other) => other.clone(),
+            };
+            options.insert(option.native.clone(), value);
         }
     };
     put("server.uri", "");
+    put("server.tls", if facts.plaintext { "off" } else { "on" });
     let method = match session.auth {
         Auth::Oauth => "oauth",
         Auth::Token => "auth.token",
@@ -85,7 +97,7 @@ pub fn native_options(
         None => {}
     }
     for (name, value) in &manifest.trust.option {
-        options.insert(name.clone(), ca.fill(value));
+        options.insert(name.clone(), Value::from(ca.fill(value)));
     }
     options
 }
@@ -161,7 +173,8 @@ tls = "optional"
         };
         let found =
             native_options(&manifest, &session, &facts, &CaFile { path: "/ca".into(), text: String::new() });
-        let found: Vec<(&str, &str)> = found.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let found: Vec<(&str, &str)> =
+            found.iter().map(|(k, v)| (k.as_str(), v.as_str().expect("text"))).collect();
         assert_eq!(found, expected);
     }
 

@@ -80,7 +80,7 @@ impl Who {
             Self::Clean => Behaviour::default(),
             Self::Defect(defect) if OF_THE_PROCESS.contains(&defect) => {
                 let args = ["--defect".to_owned(), defect.name().to_owned()];
-                return Launch::new(&target.manifest, &target.folder, ca, &args);
+                return Launch::new(target, ca, &args);
             }
             Self::Defect(defect) => Behaviour::with_defect(defect),
             Self::Variant(variant) => Behaviour::with_variant(variant),

@@ -21,7 +21,7 @@ use crate::target::Target;
 
 fn bench(target: &Target, folder: &std::path::Path) -> Result<Bench, OperatorError> {
     let shared = Shared::new(&folder.join("ca.pem")).map_err(|e| OperatorError::Ours(e.to_string()))?;
-    let launch = Launch::new(&target.manifest, &target.folder, &shared.ca_file, &[]);
+    let launch = Launch::new(target, &shared.ca_file, &[]);
     Ok(Bench {
         shared,
         manifest: target.manifest.clone(),

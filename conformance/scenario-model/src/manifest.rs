@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, FileErrors, word_help};
 use crate::document::Document;
@@ -23,7 +24,8 @@ pub struct Manifest {
     pub version: Option<String>,
     /// How it is driven.
     pub drive: Drive,
-    /// Program and arguments; a program with a slash is relative to the manifest's folder.
+    /// Program and arguments; a program with a slash is relative to the manifest's folder. For a Grafana plugin: its binary,
+    /// its folder or its zip.
     pub command: Vec<String>,
     /// Environment that it is given beside ours.
     #[serde(default)]
@@ -49,6 +51,8 @@ pub struct Manifest {
 pub enum Drive {
     /// JSON lines on stdin and stdout.
     Stdio,
+    /// A Grafana backend data source, as Grafana drives it.
+    GrafanaPlugin,
 }
 
 /// How a subject learns the suite's throw-away CA; `{ca.pem}` is the path of the file, `{ca.text}` its text.
@@ -65,12 +69,13 @@ pub struct Trust {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NativeOption {
-    /// Its name.
+    /// Its name. For a Grafana plugin the place in a saved data source: `jsonData.host`, `secureJsonData.token`, `url`.
     pub native: String,
-    /// Its value, with `{value}`, `{host}`, `{port}`; the neutral value unless said.
-    pub value: Option<String>,
+    /// Its value; the neutral value unless said. Text is a template with `{value}`, `{host}`, `{port}`; a bool or a number
+    /// stays what it is.
+    pub value: Option<Value>,
     /// Its value for a server without TLS.
-    pub plaintext: Option<String>,
+    pub plaintext: Option<Value>,
     /// It holds a secret.
     #[serde(default)]
     pub secret: bool,
@@ -108,8 +113,9 @@ pub enum TlsDeclared {
 }
 
 /// Every neutral key that the runner knows.
-pub const NEUTRAL_KEYS: [&str; 16] = [
+pub const NEUTRAL_KEYS: [&str; 17] = [
     "server.uri",
+    "server.tls",
     "auth.none",
     "oauth",
     "auth.token",
@@ -126,6 +132,17 @@ pub const NEUTRAL_KEYS: [&str; 16] = [
     "attribution.on",
     "attribution.off",
 ];
+
+/// What of a saved data source is neither in `jsonData` nor in `secureJsonData`.
+const DATA_SOURCE_FIELDS: [&str; 5] = ["url", "user", "database", "basicAuthEnabled", "basicAuthUser"];
+
+impl NativeOption {
+    /// The option has a place in a saved data source.
+    fn is_in_a_data_source(&self) -> bool {
+        let inner = |of: &str| self.native.strip_prefix(of).is_some_and(|rest| !rest.is_empty());
+        inner("jsonData.") || inner("secureJsonData.") || DATA_SOURCE_FIELDS.contains(&self.native.as_str())
+    }
+}
 
 impl Manifest {
     /// Reads a manifest.
@@ -166,6 +183,15 @@ impl Manifest {
                         "add it, or do not declare `oauth`",
                     );
                 }
+            }
+        }
+        if manifest.drive == Drive::GrafanaPlugin {
+            for (key, option) in manifest.options.iter().filter(|(_, o)| !o.is_in_a_data_source()) {
+                said(
+                    &format!("/options/{key}"),
+                    format!("`{}` is no place in a saved data source", option.native),
+                    "write `jsonData.NAME`, `secureJsonData.NAME`, `url`, `user`, `database`, `basicAuthEnabled` or `basicAuthUser`",
+                );
             }
         }
         for key in manifest.options.keys().filter(|k| !NEUTRAL_KEYS.contains(&k.as_str())) {
@@ -237,6 +263,17 @@ tls = "optional"
         assert!(manifest.has(Need::Token) && manifest.has(Need::Plaintext));
         assert!(!manifest.has(Need::Oauth) && !manifest.has(Need::Users));
         assert!(manifest.has_surface(Surface::Query) && !manifest.has_surface(Surface::Health));
+    }
+
+    #[test]
+    fn an_option_of_a_plugin_has_a_place_in_a_saved_data_source() {
+        let text = GOOD.replace("\"stdio\"", "\"grafana-plugin\"");
+        let errors = Manifest::parse("subject.toml", &text).expect_err("two options").to_string();
+        assert!(errors.contains("`uri` is no place in a saved data source"), "{errors}");
+        let text = text
+            .replace("native = \"uri\"", "native = \"jsonData.host\"")
+            .replace("native = \"token\"", "native = \"secureJsonData.token\"");
+        assert_eq!(Manifest::parse("subject.toml", &text).expect("good").drive, Drive::GrafanaPlugin);
     }
 
     #[test]

@@ -2,7 +2,11 @@
 
 pub mod calibrate;
 pub mod faults;
+pub mod lines;
+pub mod log;
 pub mod permutation;
+pub mod plugin;
+pub mod process;
 pub mod schedule;
 pub mod steps;
 pub mod subject;

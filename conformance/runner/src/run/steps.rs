@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::marker;
 use crate::recorder::Recorder;
+use crate::render::NativeOptions;
 use crate::run::subject::{Answer, Reply, Subject};
 use crate::run::world::World;
 
@@ -35,7 +36,7 @@ pub struct Stage<'a> {
     /// The trace.
     pub recorder: &'a Arc<Recorder>,
     /// Native options of each session.
-    pub options: BTreeMap<String, BTreeMap<String, String>>,
+    pub options: BTreeMap<String, NativeOptions>,
     /// Where `query` steps run.
     pub surface: Surface,
     sessions: BTreeMap<String, Mutex<bool>>,
@@ -49,7 +50,7 @@ impl<'a> Stage<'a> {
         subject: &'a Subject,
         world: &'a World,
         recorder: &'a Arc<Recorder>,
-        options: BTreeMap<String, BTreeMap<String, String>>,
+        options: BTreeMap<String, NativeOptions>,
         surface: Surface,
     ) -> Self {
         let sessions = options.keys().map(|id| (id.clone(), Mutex::new(false))).collect();

@@ -1,0 +1,256 @@
+//! One permutation's part of a plugin: its data sources, its calls, its answers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use plugin_protocol::pluginv2::data_client::DataClient;
+use plugin_protocol::pluginv2::diagnostics_client::DiagnosticsClient;
+use plugin_protocol::pluginv2::resource_client::ResourceClient;
+use plugin_protocol::pluginv2::{
+    CallResourceRequest, CheckHealthRequest, DataQuery, DataSourceInstanceSettings, PluginContext,
+    QueryDataRequest, TimeRange, User,
+};
+use serde_json::{Map, Value, json};
+use tonic::Status;
+use tonic::transport::Channel;
+
+use crate::canary::Canaries;
+use crate::recorder::Recorder;
+use crate::run::plugin::answer::{self, REF_ID, Read};
+use crate::run::plugin::process::{PluginProcess, PluginProgram, State};
+use crate::run::plugin::settings::saved;
+use crate::run::process::{StartError, record_end};
+use crate::run::subject::{Answer, Reply};
+
+/// Grafana's own limit of an answer.
+const MESSAGE_LIMIT: usize = 16 << 20;
+/// When a connection breaks, the end of the process is noticed within this time.
+const NOTICE: Duration = Duration::from_millis(500);
+/// The time range of queries, in milliseconds: an hour of 2023.
+const RANGE: TimeRange = TimeRange { from_epoch_ms: 1_700_000_000_000, to_epoch_ms: 1_700_003_600_000 };
+
+/// One permutation's part of a plugin's process.
+#[derive(Debug)]
+pub struct Tenant {
+    process: Arc<PluginProcess>,
+    key: u64,
+    recorder: Arc<Recorder>,
+    canaries: Arc<Canaries>,
+    sources: Mutex<BTreeMap<String, DataSourceInstanceSettings>>,
+}
+
+/// Why there is no answer to read.
+enum NoAnswer {
+    Gone,
+    Said(Read),
+}
+
+impl Tenant {
+    /// Starts a plugin.
+    ///
+    /// # Errors
+    /// If it cannot be executed.
+    pub fn start(
+        program: &PluginProgram,
+        recorder: &Arc<Recorder>,
+        canaries: &Arc<Canaries>,
+    ) -> Result<Self, StartError> {
+        let process = PluginProcess::start(program)?;
+        let key = process.tenants.enter(recorder, canaries);
+        Ok(Self {
+            process,
+            key,
+            recorder: recorder.clone(),
+            canaries: canaries.clone(),
+            sources: Mutex::default(),
+        })
+    }
+
+    /// Does what a request of the stdio protocol asks for, in Grafana's words.
+    pub async fn call(&self, request: Map<String, Value>) -> Reply {
+        let of = |name: &str| request.get(name).and_then(Value::as_str).unwrap_or_default();
+        let session = of("session");
+        let read = match of("op") {
+            "hello" => self.channel().await.map(|_| self.hello()),
+            "open" => Ok(self.open(session, request.get("native"))),
+            "close" => {
+                self.sources.lock().unwrap_or_else(PoisonError::into_inner).remove(session);
+                Ok(ok(Map::new()))
+            }
+            op => self.ask(op, session, &request).await,
+        };
+        match read {
+            Ok(read) | Err(NoAnswer::Said(read)) => self.reply(read),
+            Err(NoAnswer::Gone) => Reply { answer: Answer::Gone, leaks: Vec::new() },
+        }
+    }
+
+    /// Ends the process and records how it went.
+    pub async fn finish(self, limit: Duration) {
+        if let Some((exit, left_over)) = self.process.shut_down(limit).await {
+            record_end(&self.recorder, exit, left_over);
+        }
+    }
+
+    fn hello(&self) -> Read {
+        let program = &self.process.program;
+        let mut said = Map::new();
+        said.insert("name".into(), program.id.as_str().into());
+        if let Some(version) = &program.version {
+            said.insert("version".into(), version.as_str().into());
+        }
+        ok(said)
+    }
+
+    /// Grafana tells a plugin nothing until it asks something of a data source.
+    fn open(&self, session: &str, native: Option<&Value>) -> Read {
+        let id = self.process.fresh_id();
+        self.process.tenants.owns(self.key, id);
+        let empty = Map::new();
+        let settings = saved(id, native.and_then(Value::as_object).unwrap_or(&empty));
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).insert(session.to_owned(), settings);
+        ok(Map::new())
+    }
+
+    async fn channel(&self) -> Result<Channel, NoAnswer> {
+        let (mut state, mut gone) = (self.process.state.clone(), self.process.gone.clone());
+        let started = tokio::select! {
+            biased;
+            state = state.wait_for(|s| !matches!(s, State::Starting)) => state.ok().map(|s| s.clone()),
+            _ = gone.wait_for(|gone| *gone) => None,
+        };
+        match started {
+            Some(State::Ready(channel)) => Ok(channel),
+            Some(State::Failed(problem)) => Err(NoAnswer::Said(Read::error(problem))),
+            Some(State::Starting) | None => Err(NoAnswer::Gone),
+        }
+    }
+
+    async fn ask(&self, op: &str, session: &str, request: &Map<String, Value>) -> Result<Read, NoAnswer> {
+        let channel = self.channel().await?;
+        let context = self.context(session, request.get("user"))?;
+        let asked = async {
+            match op {
+                "query" => query(channel, context, request).await,
+                "health" => health(channel, context).await,
+                "tables" => resource(channel, context, "flightsql/tables").await,
+                other => Ok(Read::error(format!("a plugin knows no operation `{other}`"))),
+            }
+        };
+        let mut gone = self.process.gone.clone();
+        let answered = tokio::select! {
+            biased;
+            answered = asked => answered,
+            _ = gone.wait_for(|gone| *gone) => return Err(NoAnswer::Gone),
+        };
+        match answered {
+            Ok(read) => Ok(read),
+            // What the plugin itself says has no source: this is a broken connection.
+            Err(status) if std::error::Error::source(&status).is_some() => {
+                match tokio::time::timeout(NOTICE, gone.wait_for(|gone| *gone)).await {
+                    Ok(_) => Err(NoAnswer::Gone),
+                    Err(_) => Ok(said(&status)),
+                }
+            }
+            Err(status) => Ok(said(&status)),
+        }
+    }
+
+    fn context(&self, session: &str, user: Option<&Value>) -> Result<PluginContext, NoAnswer> {
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let settings = sources.get(session).cloned();
+        let settings = settings
+            .ok_or_else(|| NoAnswer::Said(Read::error(format!("session `{session}` is not open"))))?;
+        let program = &self.process.program;
+        let of = |user: &Value, name: &str| user[name].as_str().unwrap_or_default().to_owned();
+        Ok(PluginContext {
+            org_id: 1,
+            plugin_id: program.id.clone(),
+            user: user.map(|user| User {
+                login: of(user, "id"),
+                name: of(user, "name"),
+                email: of(user, "email"),
+                role: "Viewer".to_owned(),
+            }),
+            data_source_instance_settings: Some(settings),
+            plugin_version: program.version.clone().unwrap_or_default(),
+            user_agent: "Grafana/12.0.0 (linux; amd64)".to_owned(),
+            ..PluginContext::default()
+        })
+    }
+
+    fn reply(&self, read: Read) -> Reply {
+        if let Some(reason) = read.broken {
+            self.process.tenants.noise_of(self.key, reason.as_bytes(), reason);
+        }
+        let leaks = self.canaries.scan(&read.whole).leaks;
+        let answer = match read.answer {
+            Answer::Error(message) => Answer::Error(self.canaries.scan(&message).text),
+            Answer::Ok(_) | Answer::Gone => read.answer,
+        };
+        Reply { answer, leaks }
+    }
+}
+
+impl Drop for Tenant {
+    fn drop(&mut self) {
+        self.process.tenants.leave(self.key);
+    }
+}
+
+async fn query(
+    channel: Channel,
+    context: PluginContext,
+    request: &Map<String, Value>,
+) -> Result<Read, Status> {
+    let sql = request.get("sql").cloned().unwrap_or_default();
+    let (interval_ms, max_data_points) = (1000, 100);
+    let text = json!({
+        "refId": REF_ID, "query": sql, "queryText": sql, "rawSql": sql, "rawQuery": true, "rawEditor": true,
+        "format": "table", "intervalMs": interval_ms, "maxDataPoints": max_data_points,
+    });
+    let query = DataQuery {
+        ref_id: REF_ID.to_owned(),
+        max_data_points,
+        interval_ms,
+        time_range: Some(RANGE),
+        json: text.to_string().into_bytes(),
+        query_type: String::new(),
+    };
+    let request =
+        QueryDataRequest { plugin_context: Some(context), queries: vec![query], ..Default::default() };
+    let mut client = DataClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT);
+    client.query_data(request).await.map(|response| answer::query(response.get_ref()))
+}
+
+async fn health(channel: Channel, context: PluginContext) -> Result<Read, Status> {
+    let request = CheckHealthRequest { plugin_context: Some(context), ..Default::default() };
+    let mut client = DiagnosticsClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT);
+    client.check_health(request).await.map(|response| answer::health(response.get_ref()))
+}
+
+async fn resource(channel: Channel, context: PluginContext, path: &str) -> Result<Read, Status> {
+    let request = CallResourceRequest {
+        plugin_context: Some(context),
+        path: path.to_owned(),
+        method: "GET".to_owned(),
+        url: path.to_owned(),
+        ..Default::default()
+    };
+    let mut client = ResourceClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT);
+    let mut stream = client.call_resource(request).await?.into_inner();
+    let mut parts = Vec::new();
+    while let Some(part) = stream.message().await? {
+        parts.push(part);
+    }
+    Ok(answer::resource(&parts))
+}
+
+fn ok(members: Map<String, Value>) -> Read {
+    Read { answer: Answer::Ok(members), whole: String::new(), broken: None }
+}
+
+fn said(status: &Status) -> Read {
+    Read::error(format!("gRPC {:?}: {}", status.code(), status.message()))
+}
