@@ -80,8 +80,25 @@ fn stalled(clause: &Clause, trace: &Trace) -> Option<u64> {
         return None;
     }
     match clause {
-        Clause::Step { step, .. } => trace.stall(Some(&Window { from: step.clone(), to: step.clone() })),
-        Clause::Count { events, .. } | Clause::Every { events, .. } => trace.stall(events.window.as_ref()),
+        Clause::Step { step, within, .. } => {
+            let total = trace.stalled(Some(&Window { from: step.clone(), to: step.clone() }))?;
+            let excused =
+                trace.end(step).is_none_or(|(_, end)| end.replies.iter().all(|r| excuses(total, r, *within)));
+            excused.then_some(total)
+        }
+        Clause::Count { events, .. } | Clause::Every { events, .. } => trace.stalled(events.window.as_ref()),
+    }
+}
+
+/// A stall of so many milliseconds can be why a call ended as it did: not for a subject that is gone, not for a silence much
+/// longer than it, not for a reply that was late by more than it.
+fn excuses(stalled_ms: u64, reply: &Reply, within: Option<Seconds>) -> bool {
+    let took_ms = reply.took_us / 1000;
+    let late_ms = within.map_or(0, |within| took_ms.saturating_sub((within.0 * 1e3) as u64));
+    match reply.said {
+        Said::Gone => false,
+        Said::Nothing => stalled_ms * 4 >= took_ms,
+        Said::Ok | Said::Error => stalled_ms >= late_ms,
     }
 }
 
@@ -278,4 +295,35 @@ fn moments(events: &[&Event]) -> String {
     let more = events.len().saturating_sub(4);
     let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!(" (at {}{tail})", shown.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(said: Said, took_ms: u64, within: Option<f64>, stalled_ms: u64, expected: bool) {
+        let reply = Reply {
+            marker: "m".into(),
+            said,
+            message: None,
+            rows: None,
+            took_us: took_ms * 1000,
+            leaks: Vec::new(),
+        };
+        assert_eq!(
+            excuses(stalled_ms, &reply, within.map(Seconds)),
+            expected,
+            "{said:?} {took_ms} {stalled_ms}"
+        );
+    }
+
+    #[test]
+    fn a_stall_excuses_only_what_it_can_explain() {
+        check(Said::Nothing, 16_000, None, 600, false);
+        check(Said::Nothing, 16_000, None, 5_000, true);
+        check(Said::Error, 12_400, Some(12.0), 300, false);
+        check(Said::Error, 12_200, Some(12.0), 300, true);
+        check(Said::Error, 100, None, 300, true);
+        check(Said::Gone, 100, None, 9_000, false);
+    }
 }

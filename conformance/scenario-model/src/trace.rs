@@ -78,16 +78,18 @@ impl Trace {
         Some(chosen)
     }
 
-    /// The longest stall of the machine in a window (or at all), in milliseconds.
-    pub fn stall(&self, window: Option<&Window>) -> Option<u64> {
+    /// For how long the machine stalled in a window (or at all), in milliseconds; nothing if it did not.
+    pub fn stalled(&self, window: Option<&Window>) -> Option<u64> {
         let bounds = window.and_then(|w| self.bounds(w));
-        self.events
+        let total: u64 = self
+            .events
             .iter()
             .filter(|e| bounds.is_none_or(|(from, to)| (from..=to).contains(&e.at_us)))
             .filter_map(|e| match &e.fact {
                 Fact::HostStall(stall) => Some(stall.gap_ms),
                 _ => None,
             })
-            .max()
+            .sum();
+        (total > 0).then_some(total)
     }
 }
