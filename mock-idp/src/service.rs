@@ -290,6 +290,11 @@ fn elsewhere(host: &Host, call: &Call) -> Answer {
         let key = config.keys.key(config.token.alg, crate::key_pool::STRANGER);
         return Answer::json(StatusCode::OK, &serde_json::json!({ "keys": [key.jwk("stranger")] }));
     }
+    if call.path.ends_with("/certificate.pem") {
+        let key = config.keys.key(config.token.alg, crate::key_pool::STRANGER);
+        let pem = key.certificate_pem().unwrap_or_default();
+        return Answer::typed(StatusCode::OK, "application/pem-certificate-chain", pem);
+    }
     let token = serde_json::json!({ "access_token": "a-token-of-elsewhere", "token_type": "Bearer", "expires_in": 3600 });
     Answer::json(StatusCode::OK, &token).not_stored()
 }
