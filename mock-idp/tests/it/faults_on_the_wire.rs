@@ -492,6 +492,27 @@ async fn faults_are_composed() {
 }
 
 #[tokio::test]
+async fn a_content_length_may_be_wrong_in_either_direction() {
+    let rig = Rig::plain().await;
+    let set = |length: &str| FaultKind::Headers {
+        set: vec![("content-length".to_owned(), length.to_owned())],
+        remove: Vec::new(),
+    };
+    rig.idp.add_fault(Fault::once(Endpoint::Token, set("5")));
+    assert_eq!(rig.token().await.bytes.len(), 5);
+    rig.idp.add_fault(Fault::once(Endpoint::Token, set("50000")));
+    assert!(rig.try_send(rig.token_request()).await.is_err());
+    let body = FaultKind::Respond {
+        status: 200,
+        headers: vec![("content-length".into(), "9".into())],
+        body: "x".into(),
+    };
+    rig.idp.add_fault(Fault::once(Endpoint::Token, body));
+    assert!(rig.try_send(rig.token_request()).await.is_err());
+    assert_eq!(rig.token().await.status, 200);
+}
+
+#[tokio::test]
 async fn a_fault_that_replaces_an_answer_spends_no_code() {
     let rig = Rig::plain().await;
     let code = rig.code(&[]).await;
