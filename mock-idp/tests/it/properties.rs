@@ -182,6 +182,19 @@ fn stalls(entry: &mock_idp::fault::catalogue::Entry) -> bool {
     entry.number.starts_with('C') || ["stall", "barrier", "delay", "endless"].contains(&entry.kind)
 }
 
+/// The same with another word for each text, and another number for each number.
+fn strange(value: &Value, word: &str, n: i64) -> Value {
+    match value {
+        Value::String(_) => word.into(),
+        Value::Number(_) => n.into(),
+        Value::Array(items) => items.iter().map(|v| strange(v, word, n)).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, v)| (name.clone(), strange(v, word, n))).collect()
+        }
+        Value::Bool(_) | Value::Null => value.clone(),
+    }
+}
+
 /// Requests that are nearly right.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let target = (proptest::sample::select(PATHS.to_vec()), "[ -~]{0,30}")
@@ -191,6 +204,16 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
         "(grant_type|code|token|client_assertion|assertion|request_uri|user_code|scope)=[ -~]{0,60}(&[a-z_]{1,12}=[ -~]{0,40}){0,4}".prop_map(String::into_bytes),
         r#"\{"(fault|with|path|token|claims|redirect_uris|jwks)": ?("[ -~&&[^"\\]]{0,20}"|\[\]|\{\}|-?[0-9]{1,30}|null)\}"#.prop_map(String::into_bytes),
     ];
+    let entries: Vec<_> = mock_idp::fault::catalogue::ALL.iter().filter(|e| !stalls(e)).copied().collect();
+    let fault =
+        (proptest::sample::select(entries), "[ -~]{0,12}", -9i64..99999).prop_map(|(entry, word, n)| {
+            let example = entry.example.map(|e| serde_json::from_str(e).unwrap());
+            let with = example.map(|e| strange(&e, &word, n));
+            serde_json::json!({ "fault": entry.name, "endpoint": "token", "with": with })
+                .to_string()
+                .into_bytes()
+        });
+    let body = prop_oneof![3 => body, 1 => fault];
     let kind = proptest::sample::select(vec![
         "application/x-www-form-urlencoded",
         "application/json",
