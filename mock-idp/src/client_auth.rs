@@ -121,76 +121,84 @@ fn allowed(proof: &Proof<'_>, methods: ClientAuth) -> Result<(), OAuthError> {
 }
 
 fn verified(asked: &Asked<'_>, proof: &Proof<'_>) -> Result<Authenticated, OAuthError> {
-    let issuer = asked.issuer;
-    let strict = matches!(asked.config.clients, Clients::Registered(_));
-    let lookup = |id: &str| -> Result<Option<Client>, OAuthError> {
-        let client = issuer.client(asked.config, id);
-        let unknown = client.is_none() && strict;
-        if id.is_empty() || unknown {
-            // The same words whether the client or its secret is wrong: nothing is told to who guesses.
-            return Err(OAuthError::invalid_client("unknown client, or wrong secret"));
-        }
-        Ok(client)
-    };
     let certificate = asked.call.peer.certificate.as_ref().map(|der| sha256(der));
-    let method_is = |client: &Option<Client>, method: &[&str]| {
-        let wanted = client.as_ref().and_then(|c| c.token_endpoint_auth_method.as_deref());
-        if wanted.is_none_or(|w| method.contains(&w)) {
-            return Ok(());
-        }
-        let wanted = wanted.unwrap_or_default();
-        Err(OAuthError::invalid_client(format!("this client is registered for {wanted}")))
+    let known = |client_id: &str, client, is_public| {
+        let client_id = client_id.to_owned();
+        Ok(Authenticated { client_id, is_public, client, certificate, proven_key: None })
     };
     match proof {
         Proof::Basic(presented) | Proof::Post(presented) => {
-            let client = lookup(&presented.client_id)?;
-            let name =
+            let client = registered(asked, &presented.client_id)?;
+            let method =
                 if matches!(proof, Proof::Basic(_)) { "client_secret_basic" } else { "client_secret_post" };
-            method_is(&client, &[name])?;
+            method_fits(client.as_ref(), &[method])?;
             let same = |a: &str, b: &str| verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok();
             if client.as_ref().is_some_and(|c| !same(c.secret.expose(), presented.secret.expose())) {
-                return Err(OAuthError::invalid_client("unknown client, or wrong secret"));
+                return Err(stranger());
             }
-            Ok(Authenticated {
-                client_id: presented.client_id.clone(),
-                is_public: false,
-                client,
-                certificate,
-                proven_key: None,
-            })
+            known(&presented.client_id, client, false)
         }
         Proof::Assertion(assertion) => {
-            let client_id = crate::assertion::client_of(asked, assertion, &lookup)?;
-            let client = lookup(&client_id)?;
-            method_is(&client, &["client_secret_jwt", "private_key_jwt"])?;
-            Ok(Authenticated { client_id, is_public: false, client, certificate, proven_key: None })
+            let client_id = crate::assertion::client_of(asked, assertion, &|id| registered(asked, id))?;
+            let client = registered(asked, &client_id)?;
+            method_fits(client.as_ref(), &["client_secret_jwt", "private_key_jwt"])?;
+            known(&client_id, client, false)
         }
         Proof::Certificate(der, id) => {
-            let client = lookup(id)?;
-            let is_public = client.as_ref().is_some_and(|c| {
-                c.certificate_thumbprint.is_none() && c.tls_client_auth_subject_dn.is_none()
-            });
-            let right = client.as_ref().is_none_or(|c| certificate_fits(c, der));
-            if !right {
+            let client = registered(asked, id)?;
+            let names_one =
+                |c: &Client| c.certificate_thumbprint.is_some() || c.tls_client_auth_subject_dn.is_some();
+            if client.as_ref().is_some_and(|c| !names_one(c)) {
+                // A certificate proves nothing about a client that is registered without one.
+                public(client.as_ref())?;
+                return known(id, client, true);
+            }
+            method_fits(client.as_ref(), &["tls_client_auth", "self_signed_tls_client_auth"])?;
+            if client.as_ref().is_some_and(|c| !certificate_fits(c, der)) {
                 return Err(OAuthError::invalid_client("the certificate is not the one that is registered"));
             }
-            Ok(Authenticated { client_id: id.clone(), is_public, client, certificate, proven_key: None })
+            known(id, client, false)
         }
         Proof::Nothing(None) => Err(OAuthError::invalid_client("no client authentication")),
         Proof::Nothing(Some(id)) => {
-            let client = lookup(id)?;
-            method_is(&client, &["none"])?;
-            if client.as_ref().is_some_and(|c| !c.secret.expose().is_empty()) {
-                return Err(OAuthError::invalid_client("no client authentication"));
-            }
-            Ok(Authenticated {
-                client_id: id.clone(),
-                is_public: true,
-                client,
-                certificate,
-                proven_key: None,
-            })
+            let client = registered(asked, id)?;
+            public(client.as_ref())?;
+            known(id, client, true)
         }
+    }
+}
+
+/// The same words whether the client or its secret is wrong: nothing is told to who guesses.
+fn stranger() -> OAuthError {
+    OAuthError::invalid_client("unknown client, or wrong secret")
+}
+
+/// The registration of a client; it has to have one if only registered ones are taken.
+fn registered(asked: &Asked<'_>, id: &str) -> Result<Option<Client>, OAuthError> {
+    let client = asked.issuer.client(asked.config, id);
+    let strict = matches!(asked.config.clients, Clients::Registered(_));
+    if id.is_empty() || (client.is_none() && strict) { Err(stranger()) } else { Ok(client) }
+}
+
+/// A client that has credentials has to use them.
+fn public(client: Option<&Client>) -> Result<(), OAuthError> {
+    method_fits(client, &["none"])?;
+    let has_credentials = client.is_some_and(|c| {
+        !c.secret.expose().is_empty()
+            || c.jwks.is_some()
+            || c.certificate_thumbprint.is_some()
+            || c.tls_client_auth_subject_dn.is_some()
+    });
+    if has_credentials { Err(OAuthError::invalid_client("no client authentication")) } else { Ok(()) }
+}
+
+/// The method is the one that the client is registered for, if it is registered for one.
+fn method_fits(client: Option<&Client>, methods: &[&str]) -> Result<(), OAuthError> {
+    match client.and_then(|c| c.token_endpoint_auth_method.as_deref()) {
+        Some(wanted) if !methods.contains(&wanted) => {
+            Err(OAuthError::invalid_client(format!("this client is registered for {wanted}")))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

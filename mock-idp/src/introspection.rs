@@ -42,7 +42,13 @@ fn permitted(asked: &Asked<'_>) -> Result<Option<String>, OAuthError> {
             )),
         };
     }
-    client_auth::authenticate(asked).map(|client| Some(client.client_id))
+    let client = client_auth::authenticate(asked)?;
+    if client.is_public {
+        return Err(OAuthError::invalid_client(
+            "no client authentication; a name alone may not look into tokens",
+        ));
+    }
+    Ok(Some(client.client_id))
 }
 
 fn about(asked: &Asked<'_>) -> Result<Value, OAuthError> {

@@ -180,16 +180,7 @@ impl Mint<'_> {
             let bare = self.place.issuer.split_once("://").map_or("", |(_, rest)| rest).to_owned();
             claims["iss"] = bare.into();
         }
-        for kind in self.hits.kinds() {
-            match kind {
-                FaultKind::WrongNonce => claims["nonce"] = "a-nonce-of-another-login".into(),
-                FaultKind::NoNonce => {
-                    claims.as_object_mut().map(|c| c.shift_remove("nonce"));
-                }
-                FaultKind::WrongAtHash => claims["at_hash"] = half_hash(config.alg, "another token").into(),
-                _ => {}
-            }
-        }
+        self.spoil_login(&mut claims);
         let mut header = Map::new();
         header.insert("typ".to_owned(), "JWT".into());
         let mut draft = self.draft(Which::Id, header, into_map(claims), rule);
@@ -203,6 +194,22 @@ impl Mint<'_> {
             draft.seal = Seal::Key(alg, signing.nth);
         }
         self.sealed(Which::Id, draft).await
+    }
+
+    /// What faults make of the claims of a login.
+    fn spoil_login(&self, claims: &mut Value) {
+        for kind in self.hits.kinds() {
+            match kind {
+                FaultKind::WrongNonce => claims["nonce"] = "a-nonce-of-another-login".into(),
+                FaultKind::NoNonce => {
+                    claims.as_object_mut().map(|c| c.shift_remove("nonce"));
+                }
+                FaultKind::WrongAtHash => {
+                    claims["at_hash"] = half_hash(self.config.token.alg, "another token").into();
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Any claims, signed by this issuer: what the control API mints.
@@ -304,20 +311,17 @@ impl Mint<'_> {
             draft.header.extend(rule.header.clone());
         }
         for kind in self.hits.kinds() {
-            self.spoil(which, kind, &mut draft, alg);
+            self.spoil_claims(which, kind, &mut draft);
+            self.spoil_header(which, kind, &mut draft, alg);
         }
         draft
     }
 
-    /// What one fault makes of a token.
-    fn spoil(&self, which: Which, kind: &FaultKind, draft: &mut Draft, alg: Alg) {
+    /// What one fault makes of the claims of a token.
+    fn spoil_claims(&self, which: Which, kind: &FaultKind, draft: &mut Draft) {
         let now = self.issuer.clock.seconds();
         let shift = |claims: &mut Map<String, Value>, name: &str, to: u64| {
             claims.insert(name.to_owned(), to.into());
-        };
-        let nth = match draft.seal {
-            Seal::Key(_, nth) | Seal::Hmac(_, nth) | Seal::Broken(_, nth) => nth,
-            Seal::Nothing => 0,
         };
         match kind {
             FaultKind::ExpiredToken { token, by } if token.is(which) => {
@@ -329,6 +333,29 @@ impl Mint<'_> {
                 shift(&mut draft.claims, "iat", now.saturating_add(*by));
                 shift(&mut draft.claims, "exp", now.saturating_add(by.saturating_add(3600)));
             }
+            FaultKind::WrongIss { token } if token.is(which) => {
+                draft.claims.insert("iss".to_owned(), "https://another-issuer.example".into());
+            }
+            FaultKind::WrongAud { token } if token.is(which) => {
+                draft.claims.insert("aud".to_owned(), "https://another-audience.example".into());
+            }
+            FaultKind::LongToken { bytes } if which == Which::Access => {
+                // Base64 makes four characters of three bytes.
+                let padding = "x".repeat((*bytes).min(1 << 20) as usize * 3 / 4);
+                draft.claims.insert("padding".to_owned(), padding.into());
+            }
+            FaultKind::Claims { token, patch } if token.is(which) => merge(&mut draft.claims, patch),
+            _ => {}
+        }
+    }
+
+    /// What one fault makes of header and signature.
+    fn spoil_header(&self, which: Which, kind: &FaultKind, draft: &mut Draft, alg: Alg) {
+        let nth = match draft.seal {
+            Seal::Key(_, nth) | Seal::Hmac(_, nth) | Seal::Broken(_, nth) => nth,
+            Seal::Nothing => 0,
+        };
+        match kind {
             FaultKind::WrongKey { token } if token.is(which) => draft.seal = Seal::Key(alg, STRANGER),
             FaultKind::WithdrawnKey => {
                 draft
@@ -374,18 +401,6 @@ impl Mint<'_> {
             }
             FaultKind::StrippedSignature { token } if token.is(which) => draft.seal = Seal::Nothing,
             FaultKind::BrokenSignature { token } if token.is(which) => draft.seal = Seal::Broken(alg, nth),
-            FaultKind::WrongIss { token } if token.is(which) => {
-                draft.claims.insert("iss".to_owned(), "https://another-issuer.example".into());
-            }
-            FaultKind::WrongAud { token } if token.is(which) => {
-                draft.claims.insert("aud".to_owned(), "https://another-audience.example".into());
-            }
-            FaultKind::LongToken { bytes } if which == Which::Access => {
-                // Base64 makes four characters of three bytes.
-                let padding = "x".repeat((*bytes).min(1 << 20) as usize * 3 / 4);
-                draft.claims.insert("padding".to_owned(), padding.into());
-            }
-            FaultKind::Claims { token, patch } if token.is(which) => merge(&mut draft.claims, patch),
             FaultKind::JwtHeader { token, patch } if token.is(which) => merge(&mut draft.header, patch),
             _ => {}
         }

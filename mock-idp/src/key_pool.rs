@@ -147,6 +147,22 @@ impl Key {
         }
     }
 
+    /// A certificate that it signed for itself (PEM): what `x5u` leads to.
+    pub(crate) fn certificate_pem(&self) -> Option<String> {
+        use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+        let pkcs8: Vec<u8> = match &self.pair {
+            Pair::Rsa(pair, _) => {
+                let der: Pkcs8V1Der<'_> = pair.as_der().ok()?;
+                der.as_ref().to_vec()
+            }
+            Pair::Ec(pair, _) => pair.to_pkcs8v1().ok()?.as_ref().to_vec(),
+            Pair::Ed(pair) => pair.to_pkcs8v1().ok()?.as_ref().to_vec(),
+        };
+        let key = rcgen::KeyPair::try_from(pkcs8).ok()?;
+        let params = rcgen::CertificateParams::new(["stranger.example".to_owned()]).ok()?;
+        params.self_signed(&key).ok().map(|certificate| certificate.pem())
+    }
+
     /// Its public part as PEM: what a client confuses with an HMAC secret.
     pub(crate) fn public_pem(&self) -> Vec<u8> {
         use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
@@ -181,6 +197,8 @@ mod tests {
             let decoding = jsonwebtoken::DecodingKey::from_jwk(&jwk).expect("a usable key");
             let name: jsonwebtoken::Algorithm = alg.as_str().parse().expect("a known algorithm");
             let signature = URL_SAFE_NO_PAD.encode(key.sign(b"text"));
+            let certificate = key.certificate_pem();
+            assert!(certificate.is_some_and(|c| c.starts_with("-----BEGIN CERTIFICATE")), "{}", alg.as_str());
             assert!(
                 jsonwebtoken::crypto::verify(&signature, b"text", &decoding, name).expect("a signature"),
                 "{}",

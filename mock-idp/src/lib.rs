@@ -89,3 +89,8 @@ pub use parse::parse_anything;
 pub use record::{IssuedToken, Party, Presented, Record, Recorder, TokenRequest, Via};
 pub use secret::Secret;
 pub use server::{MockIdp, Surroundings};
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -101,31 +101,27 @@ pub(crate) async fn serve(
             at_issuer(&host, role, &issuer, &call, arrived).await
         }
         None => {
-            let is_home = path == "/" && parts.method == Method::GET && admin != Admin::Off;
             let call = Call::new(Endpoint::Other, parts, body, too_long, peer);
-            let answer = if is_home {
-                Answer::redirect(StatusCode::SEE_OTHER, "/_mock/")
-            } else {
-                Answer::text(StatusCode::NOT_FOUND, "no endpoint is here\n")
-            };
-            let home = host.home();
-            if role == Role::Front {
-                let (status, hits) = (Some(answer.status), &Hits::default());
-                let exchanged = Exchanged {
-                    host: &host,
-                    issuer: None,
-                    call: &call,
-                    answer: &answer,
-                    status,
-                    hits,
-                    arrived,
-                };
-                exchanged.tell(&home, StoodIn::No);
-                exchanged.note();
-            }
-            Some(answer.into_response())
+            Some(nowhere(&host, role, &call, arrived))
         }
     }
+}
+
+/// Answers at a path that is no endpoint's.
+fn nowhere(host: &Host, role: Role, call: &Call, arrived: Instant) -> Response {
+    let has_page = host.template().admin != Admin::Off;
+    let answer = if call.path == "/" && call.method == Method::GET && has_page {
+        Answer::redirect(StatusCode::SEE_OTHER, "/_mock/")
+    } else {
+        Answer::text(StatusCode::NOT_FOUND, "no endpoint is here\n")
+    };
+    if role == Role::Front {
+        let (status, hits) = (Some(answer.status), &Hits::default());
+        let exchanged = Exchanged { host, issuer: None, call, answer: &answer, status, hits, arrived };
+        exchanged.tell(&host.home(), StoodIn::No);
+        exchanged.note();
+    }
+    answer.into_response()
 }
 
 /// A file for an own login page; nothing outside of its folder.
@@ -289,6 +285,11 @@ fn elsewhere(host: &Host, call: &Call) -> Answer {
     if call.path.ends_with("/jwks.json") {
         let key = config.keys.key(config.token.alg, crate::key_pool::STRANGER);
         return Answer::json(StatusCode::OK, &serde_json::json!({ "keys": [key.jwk("stranger")] }));
+    }
+    if call.path.ends_with("/certificate.pem") {
+        let key = config.keys.key(config.token.alg, crate::key_pool::STRANGER);
+        let pem = key.certificate_pem().unwrap_or_default();
+        return Answer::typed(StatusCode::OK, "application/pem-certificate-chain", pem);
     }
     let token = serde_json::json!({ "access_token": "a-token-of-elsewhere", "token_type": "Bearer", "expires_in": 3600 });
     Answer::json(StatusCode::OK, &token).not_stored()

@@ -292,6 +292,11 @@ pub(crate) async fn deliver(answer: Answer, delivery: Delivery, call: &Call) -> 
     let whole = answer.body.clone();
     let length = HeaderValue::from(whole.len());
     let mut response = answer.into_response();
+    if response.headers().get(header::CONTENT_LENGTH).is_some_and(|said| *said != length) {
+        // A body of known length would contradict the header that a fault set; a stream does not know its own.
+        let once = stream::once(std::future::ready(Ok::<_, Infallible>(whole.clone())));
+        *response.body_mut() = Body::from_stream(once);
+    }
     let body = match delivery {
         Delivery::Whole => return Some(response),
         Delivery::Silence => return std::future::pending().await,

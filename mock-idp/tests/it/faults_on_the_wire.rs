@@ -394,8 +394,19 @@ async fn token(entry: &Entry) -> bool {
         "no-kid" => refused("no kid"),
         "alg-none" => header()["alg"] == "none" && token.ends_with('.'),
         "hmac-with-public-key" => header()["alg"] == "HS256" && verdict.is_err(),
-        "jku" => header()["jku"].is_string() && refused("not in the key set"),
-        "x5u" => header()["x5u"].is_string() && refused("not in the key set"),
+        // Who follows the address finds the key that signed.
+        "jku" => {
+            let keys = rig.get(text(&header(), "jku")).await.json();
+            let key: jsonwebtoken::jwk::Jwk = serde_json::from_value(keys["keys"][0].clone()).unwrap();
+            signed_by(&token, &jsonwebtoken::DecodingKey::from_jwk(&key).unwrap())
+                && refused("not in the key set")
+        }
+        "x5u" => {
+            let pem = rig.get(text(&header(), "x5u")).await.bytes;
+            let (_, pem) = x509_parser::pem::parse_x509_pem(&pem).unwrap();
+            let key = pem.parse_x509().unwrap().public_key().subject_public_key.data.to_vec();
+            signed_by(&token, &jsonwebtoken::DecodingKey::from_rsa_der(&key)) && refused("not in the key set")
+        }
         "embedded-jwk" => header()["jwk"]["kty"] == "RSA" && refused("not in the key set"),
         "critical-header" => header()["crit"].is_array(),
         "stripped-signature" => token.ends_with('.') && header()["alg"] == "RS256",
@@ -416,6 +427,12 @@ async fn token(entry: &Entry) -> bool {
         "id-token-as-access-token" => wrong["access_token"] == wrong["id_token"],
         other => panic!("no test shows `{other}`"),
     }
+}
+
+/// Whether a key made the signature, whoever's it is.
+fn signed_by(token: &str, key: &jsonwebtoken::DecodingKey) -> bool {
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    jsonwebtoken::crypto::verify(signature, message.as_bytes(), key, jsonwebtoken::Algorithm::RS256).unwrap()
 }
 
 async fn key(entry: &Entry) -> bool {
@@ -472,6 +489,27 @@ async fn faults_are_composed() {
     assert!(began.elapsed() >= Duration::from_millis(100));
     let record = rig.idp.exchanges(&Filter::default());
     assert_eq!(record.last().unwrap().faults.len(), 3);
+}
+
+#[tokio::test]
+async fn a_content_length_may_be_wrong_in_either_direction() {
+    let rig = Rig::plain().await;
+    let set = |length: &str| FaultKind::Headers {
+        set: vec![("content-length".to_owned(), length.to_owned())],
+        remove: Vec::new(),
+    };
+    rig.idp.add_fault(Fault::once(Endpoint::Token, set("5")));
+    assert_eq!(rig.token().await.bytes.len(), 5);
+    rig.idp.add_fault(Fault::once(Endpoint::Token, set("50000")));
+    assert!(rig.try_send(rig.token_request()).await.is_err());
+    let body = FaultKind::Respond {
+        status: 200,
+        headers: vec![("content-length".into(), "9".into())],
+        body: "x".into(),
+    };
+    rig.idp.add_fault(Fault::once(Endpoint::Token, body));
+    assert!(rig.try_send(rig.token_request()).await.is_err());
+    assert_eq!(rig.token().await.status, 200);
 }
 
 #[tokio::test]

@@ -413,6 +413,23 @@ async fn clients_authenticate_with_certificates() {
         URL_SAFE_NO_PAD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, cert.cert.der()));
     assert_eq!(part(text(&seen.json(), "access_token"), 1)["cnf"]["x5t#S256"], thumbprint);
     refused(&rig.send(rig.http.post(rig.idp.token_url()).form(&form)).await, 401, "invalid_client");
+
+    // A certificate that is registered is the only one, and none stands for a secret.
+    let mut config = automatic();
+    let own = Client { id: "mtls".into(), certificate_thumbprint: Some(thumbprint), ..Client::default() };
+    let another =
+        Client { certificate_thumbprint: Some("x".into()), id: "another".into(), ..Client::default() };
+    let secret = Client { id: "secret".into(), secret: Secret::new("s"), ..Client::default() };
+    let signer = Client { id: "signer".into(), jwks: Some(json!({ "keys": [] })), ..Client::default() };
+    config.clients = Clients::Registered(vec![own, another, secret, signer]);
+    let rig = Rig::secure_with(config).await;
+    for (id, status) in [("mtls", 200), ("another", 401), ("secret", 401), ("signer", 401)] {
+        let form = [("grant_type", "client_credentials"), ("client_id", id)];
+        assert_eq!(rig.send(http.post(rig.idp.token_url()).form(&form)).await.status, status, "{id}");
+        let form = [("grant_type", "refresh_token"), ("refresh_token", "x"), ("client_id", id)];
+        let without = rig.send(rig.http.post(rig.idp.token_url()).form(&form)).await;
+        refused(&without, 401, "invalid_client");
+    }
 }
 
 #[tokio::test]
