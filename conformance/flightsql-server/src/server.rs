@@ -196,7 +196,8 @@ fn http_client() -> reqwest::Client {
         Some(pem) => {
             use rustls::pki_types::pem::PemObject as _;
             let mut roots = rustls::RootCertStore::empty();
-            roots.add_parsable_certificates(rustls::pki_types::CertificateDer::pem_slice_iter(&pem).flatten());
+            roots
+                .add_parsable_certificates(rustls::pki_types::CertificateDer::pem_slice_iter(&pem).flatten());
             builder.with_root_certificates(roots).with_no_client_auth()
         }
         None => {

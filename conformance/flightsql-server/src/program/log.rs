@@ -39,7 +39,8 @@ fn open(path: &Path) -> Result<Box<dyn Write + Send>, ProgramError> {
         return Ok(Box::new(std::io::stdout()));
     }
     let file = File::options().create(true).append(true).open(path);
-    let file = file.map_err(|error| ProgramError::File { path: path.to_owned(), reason: error.to_string() })?;
+    let file =
+        file.map_err(|error| ProgramError::File { path: path.to_owned(), reason: error.to_string() })?;
     Ok(Box::new(file))
 }
 

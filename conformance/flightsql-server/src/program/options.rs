@@ -49,7 +49,9 @@ pub fn issuer(text: &str) -> Result<Vec<TrustedIssuer>, ProgramError> {
         }
     }
     if audiences.is_empty() {
-        return Err(usage(format!("issuer `{issuer}`: say for whom its tokens must be: `{issuer},audience=..`")));
+        return Err(usage(format!(
+            "issuer `{issuer}`: say for whom its tokens must be: `{issuer},audience=..`"
+        )));
     }
     if algorithms.is_empty() {
         algorithms = vec![Algorithm::RS256, Algorithm::ES256];
@@ -66,7 +68,8 @@ pub fn issuer(text: &str) -> Result<Vec<TrustedIssuer>, ProgramError> {
 
 /// Keys are only as good as the way they come: https, or this machine.
 fn checked_url(text: &str) -> Result<String, ProgramError> {
-    let url = url::Url::parse(text).map_err(|error| usage(format!("`{text}` is no URL of an issuer: {error}")))?;
+    let url =
+        url::Url::parse(text).map_err(|error| usage(format!("`{text}` is no URL of an issuer: {error}")))?;
     let loopback = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -110,7 +113,16 @@ pub fn fault(text: &str) -> Result<Fault, ProgramError> {
 
 fn kind(fields: &mut Fields) -> Result<FaultKind, ProgramError> {
     const KINDS: [&str; 11] = [
-        "status", "silence", "delay", "slow", "stall", "reset", "disconnect", "go-away", "header", "no-token",
+        "status",
+        "silence",
+        "delay",
+        "slow",
+        "stall",
+        "reset",
+        "disconnect",
+        "go-away",
+        "header",
+        "no-token",
         "wrong-token",
     ];
     let word = fields.need("kind")?;

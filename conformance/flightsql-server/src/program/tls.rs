@@ -65,7 +65,8 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ProgramErro
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, ProgramError> {
     let pem = std::fs::read(path).map_err(|error| unusable(path, error))?;
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| unusable(path, "there is no private key in it; it must be PEM"))
+    PrivateKeyDer::from_pem_slice(&pem)
+        .map_err(|_| unusable(path, "there is no private key in it; it must be PEM"))
 }
 
 /// A CA whose key is forgotten at once, and a certificate of it: rustls refuses a CA as a server.
