@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Drives the server with clients that others wrote, at pinned versions, and writes TABLE.md: client x command.
 
-    clients/run.py [--server PATH] [CLIENT...]        CLIENT: python, go
+    clients/run.py [--server PATH] [CLIENT...]        CLIENT: python, go, java
 
 Clients are installed into clients/.installed/, which git ignores. A client whose tools are missing is NOT RUN: it is
 said loudly, stands in the table, and the exit code is 2. A command that fails makes it 1.
@@ -35,13 +35,25 @@ def go():
     return [program]
 
 
-CLIENTS = {"python": (python, "python3"), "go": (go, "go")}
+def java():
+    artifact = "org.apache.arrow:flight-sql-jdbc-driver:18.3.0"
+    copy = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+    if not any((INSTALLED / "java").glob("flight-sql-jdbc-driver-18.3.0.jar")):
+        folder = f"-DoutputDirectory={INSTALLED / 'java'}"
+        subprocess.run(["mvn", "-q", "-B", copy, f"-Dartifact={artifact}", folder], check=True)
+    opened = "--add-opens=java.base/java.nio=ALL-UNNAMED"
+    return ["java", opened, "-cp", str(INSTALLED / "java" / "*"), HERE / "java" / "Check.java"]
+
+
+# Each with the tools that must be there.
+CLIENTS = {"python": (python, ["python3"]), "go": (go, ["go"]), "java": (java, ["java", "mvn"])}
 
 
 def run(name, address):
-    install, tool = CLIENTS[name]
-    if shutil.which(tool) is None:
-        return None, f"`{tool}` is not installed"
+    install, tools = CLIENTS[name]
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if missing:
+        return None, f"{', '.join(missing)} not installed"
     try:
         command = install()
     except subprocess.CalledProcessError as error:
