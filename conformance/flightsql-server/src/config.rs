@@ -60,6 +60,8 @@ pub struct WaysIn {
     pub anonymous: bool,
     /// Username and password, by Handshake.
     pub basic: Vec<(String, Secret)>,
+    /// Username and password are good in every call, too: arrow-go's `database/sql` driver sends them so.
+    pub basic_in_calls: bool,
     /// Fixed bearer tokens.
     pub static_tokens: Vec<Secret>,
     /// Where a Handshake's token is put.

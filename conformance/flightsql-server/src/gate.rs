@@ -17,10 +17,10 @@ use crate::attribution;
 use crate::connection::Peer;
 use crate::fault::{Break, Effects, Faults, Method, Target};
 use crate::handle::JsonTicket;
-use crate::query::{Caller, Sql};
+use crate::query::{Caller, Purpose, Sql};
 use crate::record::{Record, Recorder, Rpc, StreamEnd, code_name};
 use crate::rendezvous::Meeting;
-use crate::request::Asked;
+use crate::request::{Asked, Noted};
 use crate::secret::Secret;
 use crate::stream::{EndTeller, Told, Trouble};
 use crate::ways_in::{Door, Judged};
@@ -272,7 +272,11 @@ impl FlightService for Gate {
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
         let asked = Asked::by_descriptor(request.get_ref());
         let entered = self.enter("GetSchema", asked, &request).await?;
-        let answer = self.sql.get_flight_info(by(&entered, request)).await;
+        let answer = {
+            let mut request = by(&entered, request);
+            request.extensions_mut().insert(Purpose::Describe);
+            self.sql.get_flight_info(request).await
+        };
         told(entered, answer.map(|info| Response::new(SchemaResult { schema: info.into_inner().schema })))
     }
 
@@ -302,8 +306,14 @@ impl FlightService for Gate {
         &self,
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoPutStream>, Status> {
-        let entered = self.enter("DoPut", Asked::default(), &request).await?;
-        let answer = self.sql.do_put(by(&entered, request)).await;
+        let mut entered = self.enter("DoPut", Asked::default(), &request).await?;
+        let noted = Noted::default();
+        let mut request = by(&entered, request);
+        request.extensions_mut().insert(noted.clone());
+        let answer = self.sql.do_put(request).await;
+        if let Some(asked) = noted.take() {
+            entered.teller.asked(asked);
+        }
         told(entered, answer.map(|response| response.map(StreamExt::boxed)))
     }
 

@@ -34,6 +34,9 @@ mod session;
 mod sql_info;
 mod statements;
 
+#[cfg(test)]
+mod untrusted;
+
 // The engine and its tables.
 mod database;
 mod demo;

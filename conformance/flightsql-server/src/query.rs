@@ -47,11 +47,21 @@ pub(crate) struct Caller {
     pub(crate) principal: String,
 }
 
+/// What a client wants with a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Its result.
+    Run,
+    /// Its schema: nothing is changed.
+    Describe,
+}
+
 /// A statement as a client asks for it.
 pub(crate) struct Wanted {
     pub(crate) sql: String,
     pub(crate) transaction: Option<String>,
     pub(crate) parameters: Arc<Vec<ParamValues>>,
+    pub(crate) purpose: Purpose,
 }
 
 pub(crate) type Messages = BoxStream<'static, Result<FlightData, Status>>;
@@ -99,13 +109,21 @@ impl Sql {
                     };
                     (schema, Some((snapshot, Arc::new(*plan))))
                 }
-                Statement::Change(..) => (Arc::new(Schema::empty()), None),
+                // A change is made now, not when its empty result is read: clients commit before they read.
+                Statement::Change(..) => {
+                    if wanted.purpose == Purpose::Run {
+                        self.update(caller, &wanted.sql, wanted.transaction.as_deref(), &wanted.parameters)
+                            .await?;
+                    }
+                    (Arc::new(Schema::empty()), None)
+                }
             };
             let promise = Promise {
                 principal: caller.principal.clone(),
                 sql: wanted.sql.clone(),
                 transaction: wanted.transaction,
                 parameters: wanted.parameters,
+                done: plan.is_none() && wanted.purpose == Purpose::Run,
                 plan,
                 cancel: CancellationToken::new(),
                 readers: Arc::default(),
@@ -119,12 +137,17 @@ impl Sql {
     pub(crate) fn prepared(&self, caller: &Caller, handle: &[u8]) -> Result<Wanted, Status> {
         let handle = Handle::decode(handle)?;
         let Some(id) = handle.id else {
-            return Ok(Wanted { sql: handle.sql, transaction: None, parameters: Arc::default() });
+            return Ok(Wanted {
+                sql: handle.sql,
+                transaction: None,
+                parameters: Arc::default(),
+                purpose: Purpose::Run,
+            });
         };
         let prepared = self.prepared.get(&caller.principal, &id);
         let Prepared { sql, transaction, parameters, .. } = prepared
             .ok_or_else(|| Status::not_found("there is no such prepared statement; it may be closed"))?;
-        Ok(Wanted { sql, transaction, parameters })
+        Ok(Wanted { sql, transaction, parameters, purpose: Purpose::Run })
     }
 
     /// Reads a statement's result by its handle, of a ticket, a prepared statement or a client's own making.
@@ -141,9 +164,12 @@ impl Sql {
                 None => {
                     // A ticket that was kept too long ago is still as good as its SQL.
                     let wanted = match decoded.id {
-                        Some(id) if id.starts_with("tk-") => {
-                            Wanted { sql: decoded.sql, transaction: None, parameters: Arc::default() }
-                        }
+                        Some(id) if id.starts_with("tk-") => Wanted {
+                            sql: decoded.sql,
+                            transaction: None,
+                            parameters: Arc::default(),
+                            purpose: Purpose::Run,
+                        },
                         _ => self.prepared(caller, handle)?,
                     };
                     Promise {
@@ -151,6 +177,7 @@ impl Sql {
                         sql: wanted.sql,
                         transaction: wanted.transaction,
                         parameters: wanted.parameters,
+                        done: false,
                         plan: None,
                         cancel: CancellationToken::new(),
                         readers: Arc::default(),
@@ -173,6 +200,9 @@ impl Sql {
     }
 
     async fn run(&self, caller: &Caller, promise: &Promise) -> Result<(SchemaRef, Rows), Status> {
+        if promise.done {
+            return Ok((Arc::new(Schema::empty()), stream::empty().boxed()));
+        }
         let sql = parameters::numbered(&promise.sql);
         let (snapshot, plan) = match &promise.plan {
             Some((snapshot, plan)) => (snapshot.clone(), plan.clone()),
@@ -181,11 +211,6 @@ impl Sql {
                 match snapshot.plan(&sql).await? {
                     Statement::Query(plan) => (snapshot, Arc::new(*plan)),
                     Statement::Change(..) => {
-                        if promise.readers.ended.load(Ordering::SeqCst) > 0 {
-                            return Err(Status::failed_precondition(
-                                "the change was made already; ask for a new ticket",
-                            ));
-                        }
                         self.update(
                             caller,
                             &promise.sql,

@@ -1,5 +1,7 @@
 //! What a call asks for: command and SQL, read from descriptor, ticket or action.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use arrow_flight::sql::{Any, Command};
 use arrow_flight::{Action, FlightDescriptor, Ticket};
 use prost::Message as _;
@@ -11,6 +13,20 @@ use crate::handle::{Handle, JsonTicket};
 pub(crate) struct Asked {
     pub(crate) command: Option<String>,
     pub(crate) sql: Option<String>,
+}
+
+/// A place to note what a call asks for when it turns out later than its head.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Noted(Arc<Mutex<Option<Asked>>>);
+
+impl Noted {
+    pub(crate) fn set(&self, asked: Asked) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+    }
+
+    pub(crate) fn take(&self) -> Option<Asked> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Asked {

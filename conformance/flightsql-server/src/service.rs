@@ -33,7 +33,8 @@ use crate::handle::Handle;
 use crate::metadata;
 use crate::parameters;
 use crate::put;
-use crate::query::{Answer, Caller, Sql, Wanted, encoded};
+use crate::query::{Answer, Caller, Purpose, Sql, Wanted, encoded};
+use crate::request::{Asked, Noted};
 use crate::snapshot::Statement;
 use crate::statements::Prepared;
 use crate::transaction::EndSavepoint;
@@ -42,6 +43,18 @@ type DoGet = <Sql as FlightService>::DoGetStream;
 
 fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     request.extensions().get::<Caller>().cloned().ok_or_else(|| Status::internal("the gate was passed by"))
+}
+
+/// A statement is run unless only its schema was asked for.
+fn purpose<T>(request: &Request<T>) -> Purpose {
+    request.extensions().get::<Purpose>().copied().unwrap_or(Purpose::Run)
+}
+
+/// Notes what a DoPut turned out to be: its command comes with its first message.
+fn note<T>(request: &Request<T>, command: &str, sql: Option<String>) {
+    if let Some(noted) = request.extensions().get::<Noted>() {
+        noted.set(Asked { command: Some(command.to_owned()), sql });
+    }
 }
 
 fn batch(schema: SchemaRef, batch: arrow_flight::error::Result<RecordBatch>) -> Answer<DoGet> {
@@ -86,7 +99,8 @@ impl FlightSqlService for Sql {
         request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
         let transaction = transaction(query.transaction_id.as_ref())?;
-        let wanted = Wanted { sql: query.query, transaction, parameters: Arc::default() };
+        let purpose = purpose(&request);
+        let wanted = Wanted { sql: query.query, transaction, parameters: Arc::default(), purpose };
         let (schema, statement_handle) = self.promise(&caller(&request)?, wanted).await?;
         let ticket = TicketStatementQuery { statement_handle };
         self.info(&schema, ticket.as_any().encode_to_vec().into(), request.into_inner())
@@ -98,7 +112,8 @@ impl FlightSqlService for Sql {
         request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
         let caller = caller(&request)?;
-        let wanted = self.prepared(&caller, &query.prepared_statement_handle)?;
+        let prepared = self.prepared(&caller, &query.prepared_statement_handle)?;
+        let wanted = Wanted { purpose: purpose(&request), ..prepared };
         let (schema, prepared_statement_handle) = self.promise(&caller, wanted).await?;
         let ticket = CommandPreparedStatementQuery { prepared_statement_handle };
         self.info(&schema, ticket.as_any().encode_to_vec().into(), request.into_inner())
@@ -321,6 +336,7 @@ impl FlightSqlService for Sql {
         command: CommandStatementUpdate,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
+        note(&request, "StatementUpdate", Some(command.query.clone()));
         let transaction = transaction(command.transaction_id.as_ref())?;
         self.update(&caller(&request)?, &command.query, transaction.as_deref(), &[]).await
     }
@@ -330,6 +346,7 @@ impl FlightSqlService for Sql {
         command: CommandStatementIngest,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
+        note(&request, "StatementIngest", None);
         let caller = caller(&request)?;
         let transaction = transaction(command.transaction_id.as_ref())?;
         let tables = self.tables(&caller, transaction.as_deref())?;
@@ -345,6 +362,7 @@ impl FlightSqlService for Sql {
     ) -> Result<DoPutPreparedStatementResult, Status> {
         let caller = caller(&request)?;
         let handle = Handle::decode(&query.prepared_statement_handle)?;
+        note(&request, "PreparedStatementQuery", Some(handle.sql.clone()));
         let bound = Arc::new(put::parameters(request.into_inner()).await?);
         let prepared = handle.id.ok_or_else(|| Status::not_found("the statement is not prepared"))?;
         self.prepared.change(&caller.principal, &prepared, |statement| statement.parameters = bound)?;
@@ -359,6 +377,7 @@ impl FlightSqlService for Sql {
     ) -> Result<i64, Status> {
         let caller = caller(&request)?;
         let wanted = self.prepared(&caller, &command.prepared_statement_handle)?;
+        note(&request, "PreparedStatementUpdate", Some(wanted.sql.clone()));
         let bound = put::parameters(request.into_inner()).await?;
         // Some clients bind first, in a call of its own, and send no rows with the update.
         let bound = if bound.is_empty() { wanted.parameters.to_vec() } else { bound };

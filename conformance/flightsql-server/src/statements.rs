@@ -33,6 +33,8 @@ pub(crate) struct Promise {
     pub(crate) sql: String,
     pub(crate) transaction: Option<String>,
     pub(crate) parameters: Arc<Vec<ParamValues>>,
+    /// It was a change, and is made: there is nothing to read.
+    pub(crate) done: bool,
     /// The plan with the tables that it was made for.
     pub(crate) plan: Option<(Arc<Snapshot>, Arc<LogicalPlan>)>,
     /// Ends the streams of this ticket, and refuses later ones.

@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 
 use crate::fault::Break;
 use crate::record::{Record, Recorder, StreamEnd, code_name};
+use crate::request::Asked;
 use crate::wire::{Control, Cut};
 
 /// Tells of the end of a call exactly once, also when it is dropped.
@@ -31,6 +32,14 @@ impl EndTeller {
         if let Some(end) = &mut self.end {
             end.rows += rows;
             end.bytes += bytes;
+        }
+    }
+
+    /// What the call turned out to ask for.
+    pub(crate) fn asked(&mut self, asked: Asked) {
+        if let Some(end) = &mut self.end {
+            end.command = asked.command;
+            end.sql = asked.sql;
         }
     }
 

@@ -67,7 +67,7 @@ pub(crate) async fn identity(token: &str, issuers: &[KeySet]) -> Result<Identity
 }
 
 /// Header and claims, if they can be those of an access token; nothing is verified yet.
-fn unverified(token: &str) -> Result<(Header, Map<String, Value>), Refusal> {
+pub(crate) fn unverified(token: &str) -> Result<(Header, Map<String, Value>), Refusal> {
     let malformed = Refusal::Token(TokenState::Malformed, "not a JWT");
     let unknown = |why| Refusal::Token(TokenState::Unknown, why);
     let mut parts = token.split('.');

@@ -163,10 +163,9 @@ impl Door {
     }
 
     fn user_of(&self, credential: &str) -> Option<String> {
-        let text = String::from_utf8(ANY_PADDING.decode(credential).ok()?).ok()?;
-        let (given_user, given_password) = text.split_once(':')?;
+        let (given_user, given_password) = basic(credential)?;
         let known = |(user, password): &&(String, Secret)| {
-            same(user, given_user) & same(password.expose(), given_password)
+            same(user, &given_user) & same(password.expose(), given_password.expose())
         };
         self.ways.basic.iter().find(known).map(|(user, _)| user.clone())
     }
@@ -205,6 +204,12 @@ impl Door {
 
     async fn worth(&self, scheme: &str, credential: &str) -> (TokenState, Result<Identity, Status>) {
         let refuse = |state, why: &str| (state, Err(Status::unauthenticated(why.to_owned())));
+        if scheme.eq_ignore_ascii_case("basic") && self.ways.basic_in_calls {
+            return match self.user_of(credential) {
+                Some(user) => (TokenState::BasicValid, Ok(known(&user))),
+                None => refuse(TokenState::BasicInvalid, "wrong username or password"),
+            };
+        }
         if scheme.eq_ignore_ascii_case("basic") {
             return refuse(TokenState::BasicInvalid, "username and password belong into a Handshake");
         }
@@ -261,6 +266,13 @@ impl Door {
 
 fn known(name: &str) -> Identity {
     Identity { principal: name.to_owned(), names: Vec::new() }
+}
+
+/// User and password of Basic credentials (RFC 7617 §2): the password may have colons.
+pub(crate) fn basic(credential: &str) -> Option<(String, Secret)> {
+    let text = String::from_utf8(ANY_PADDING.decode(credential).ok()?).ok()?;
+    let (user, password) = text.split_once(':')?;
+    Some((user.to_owned(), Secret::new(password)))
 }
 
 /// Whether two secrets are the same, in a time that does not tell where they differ.

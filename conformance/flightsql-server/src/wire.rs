@@ -4,12 +4,14 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::codegen::Service as _;
@@ -22,6 +24,9 @@ use crate::gate::Gate;
 const HEADER_LIMIT: u32 = 256 * 1024;
 /// So much of an answer waits for a slow reader.
 const SEND_BUFFER: usize = 1 << 20;
+
+/// So long what was sent has to get out before a stream is cut.
+const LEAVING: Duration = Duration::from_millis(100);
 
 /// How a stream ends against the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,11 +82,14 @@ impl Control {
 
     /// Whether the stream is to end now.
     fn is_cut(&self) -> bool {
-        let cut = self.call().cut;
-        if cut == Some(Cut::Disconnect) {
+        self.call().cut.is_some()
+    }
+
+    /// Ends the connection if that is how the stream ends.
+    fn end_if_asked(&self) {
+        if self.call().cut == Some(Cut::Disconnect) {
             self.connection.end.cancel();
         }
-        cut.is_some()
     }
 }
 
@@ -140,13 +148,14 @@ impl hyper::service::Service<Request<Incoming>> for Wired {
         Box::pin(async move {
             let mut response = answer.await.unwrap_or_else(|never| match never {});
             if control.is_cut() && response.headers().contains_key("grpc-status") {
+                control.end_if_asked();
                 return Err(on_purpose());
             }
             let headers = std::mem::take(&mut control.call().headers);
             for (name, value) in headers {
                 response.headers_mut().append(name, value);
             }
-            Ok(response.map(|inner| Guarded { inner, control }))
+            Ok(response.map(|inner| Guarded { inner, control, leaving: None }))
         })
     }
 }
@@ -159,6 +168,8 @@ fn on_purpose() -> std::io::Error {
 pub(crate) struct Guarded {
     inner: tonic::body::Body,
     control: Control,
+    /// A reset overtakes what waits to be sent, so it waits a little itself.
+    leaving: Option<Pin<Box<Sleep>>>,
 }
 
 impl Body for Guarded {
@@ -174,7 +185,12 @@ impl Body for Guarded {
                 Poll::Ready(frame.map(|frame| frame.map_err(|status: Status| status.into())))
             }
             // What was handed over before is sent first: only then nothing more is ready.
-            Poll::Pending if self.control.is_cut() => Poll::Ready(Some(Err(on_purpose().into()))),
+            Poll::Pending if self.control.is_cut() => {
+                let leaving = self.leaving.get_or_insert_with(|| Box::pin(tokio::time::sleep(LEAVING)));
+                std::task::ready!(leaving.as_mut().poll(context));
+                self.control.end_if_asked();
+                Poll::Ready(Some(Err(on_purpose().into())))
+            }
             Poll::Pending => Poll::Pending,
         }
     }

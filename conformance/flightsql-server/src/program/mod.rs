@@ -106,6 +106,7 @@ fn ways_in(args: &Args) -> Result<WaysIn, ProgramError> {
     let ways = WaysIn {
         anonymous: args.anonymous,
         basic: args.user.iter().map(|user| options::user(user)).collect::<Result<_, _>>()?,
+        basic_in_calls: true,
         static_tokens: args.token.iter().map(flightsql_server::Secret::new).collect(),
         handshake: args.handshake.into(),
         certificates: args.client_ca.is_some(),

@@ -2,8 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod gate;
+mod issuer;
 mod metadata;
+mod mock_idp;
+mod program;
 mod queries;
 mod site;
+mod tokens;
 mod transactions;
 mod updates;

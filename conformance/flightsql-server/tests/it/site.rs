@@ -36,11 +36,16 @@ impl Records {
 
     /// Waits for a record like this.
     pub async fn wait_for<T>(&self, wanted: impl Fn(&Record) -> Option<T>) -> T {
+        self.wait_until(|records| records.iter().find_map(&wanted)).await
+    }
+
+    /// Waits until the records are like this.
+    pub async fn wait_until<T>(&self, wanted: impl Fn(&[Record]) -> Option<T>) -> T {
         let mut count = self.count.subscribe();
         let found = async {
             loop {
                 count.borrow_and_update();
-                if let Some(found) = self.all.lock().unwrap().iter().find_map(&wanted) {
+                if let Some(found) = wanted(&self.all.lock().unwrap()) {
                     return found;
                 }
                 count.changed().await.unwrap();
