@@ -9,6 +9,7 @@ pub mod cli;
 pub mod embedded;
 pub mod explain;
 pub mod greet;
+pub mod init;
 pub mod interrupt;
 pub mod marker;
 pub mod necessity;

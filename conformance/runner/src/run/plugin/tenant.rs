@@ -47,7 +47,7 @@ enum NoAnswer {
 }
 
 impl Tenant {
-    /// Starts a plugin.
+    /// Starts a plugin, or moves into the one that all share.
     ///
     /// # Errors
     /// If it cannot be executed.
@@ -56,7 +56,10 @@ impl Tenant {
         recorder: &Arc<Recorder>,
         canaries: &Arc<Canaries>,
     ) -> Result<Self, StartError> {
-        let process = PluginProcess::start(program)?;
+        let process = match program.host() {
+            Some(host) => host.process(program)?,
+            None => PluginProcess::start(program)?,
+        };
         let key = process.tenants.enter(recorder, canaries);
         Ok(Self {
             process,
@@ -86,11 +89,13 @@ impl Tenant {
         }
     }
 
-    /// Ends the process and records how it went.
+    /// Ends the process and records how it went; one that is shared lives on, unless it has died under our hands.
     pub async fn finish(self, limit: Duration) {
-        if let Some((exit, left_over)) = self.process.shut_down(limit).await {
-            record_end(&self.recorder, exit, left_over);
+        if self.process.program.host().is_some() && !*self.process.gone.borrow() {
+            return;
         }
+        let (exit, left_over) = self.process.shut_down(limit).await;
+        record_end(&self.recorder, exit, left_over);
     }
 
     fn hello(&self) -> Read {
