@@ -103,11 +103,7 @@ impl Session {
     }
 
     /// A refused OAuth token is replaced and the operation repeated, once, unless batches have been delivered.
-    async fn attempts(
-        &self,
-        operation: &Operation,
-        user: Option<User>,
-    ) -> Result<Vec<RecordBatch>, Failure> {
+    async fn attempts(&self, operation: &Operation, user: Option<User>) -> Result<Vec<RecordBatch>, Failure> {
         let behaviour = self.behaviour();
         self.enter(user.as_ref()).await;
         let mut retries = match behaviour.defect {

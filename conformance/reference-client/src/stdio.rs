@@ -241,7 +241,10 @@ fn unknown_session(name: &str) -> Failure {
     Failure::new(Class::Protocol, format!("session `{name}` is not open"))
 }
 
-pub(crate) async fn write_lines(mut output: impl AsyncWrite + Send + Unpin, mut lines: mpsc::UnboundedReceiver<String>) {
+pub(crate) async fn write_lines(
+    mut output: impl AsyncWrite + Send + Unpin,
+    mut lines: mpsc::UnboundedReceiver<String>,
+) {
     while let Some(mut line) = lines.recv().await {
         line.push('\n');
         if output.write_all(line.as_bytes()).await.is_err() || output.flush().await.is_err() {

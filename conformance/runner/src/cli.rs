@@ -38,6 +38,8 @@ pub enum Command {
     Calibrate(SubjectArgs),
     /// Write a `subject.toml` for a Grafana plugin after looking at it.
     Init(InitArgs),
+    /// Name what will break in saved data sources: exported JSON or provisioning YAML.
+    LintSettings(LintSettingsArgs),
     /// Judge a saved run again.
     Judge(JudgeArgs),
     /// Prove that the suite can fail: every defect of the reference client against the whole catalogue.
@@ -158,6 +160,14 @@ pub struct SubjectArgs {
 pub struct InitArgs {
     /// The plugin: its zip, its folder or its executable.
     pub plugin: String,
+}
+
+/// Arguments of `lint-settings`.
+#[derive(Debug, Args)]
+pub struct LintSettingsArgs {
+    /// Exported data sources (JSON) or provisioning files (YAML).
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }
 
 /// Arguments of `judge`.

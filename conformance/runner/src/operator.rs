@@ -22,6 +22,14 @@ pub enum OperatorError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A file is neither JSON nor YAML.
+    #[error("`{}` is not understood: {problem}", .path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A file could not be written.
     #[error("cannot write `{}`: {source}", .path.display())]
     Write {

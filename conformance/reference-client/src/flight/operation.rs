@@ -131,11 +131,7 @@ impl Calls<'_> {
         Ok(batches)
     }
 
-    async fn endpoint(
-        &self,
-        endpoint: FlightEndpoint,
-        read: &mut Vec<RecordBatch>,
-    ) -> Result<(), Failure> {
+    async fn endpoint(&self, endpoint: FlightEndpoint, read: &mut Vec<RecordBatch>) -> Result<(), Failure> {
         self.check_location(&endpoint)?;
         let ticket: Ticket = endpoint.ticket.unwrap_or_default();
         let failed = |status: &tonic::Status| Failure::rpc("DoGet", status);

@@ -78,7 +78,11 @@ where
     Ok(end)
 }
 
-async fn hand_shake(out: &mut (impl AsyncWrite + Unpin), network: &str, address: &str) -> std::io::Result<()> {
+async fn hand_shake(
+    out: &mut (impl AsyncWrite + Unpin),
+    network: &str,
+    address: &str,
+) -> std::io::Result<()> {
     let line = format!("{CORE_PROTOCOL}|{APP_PROTOCOL}|{network}|{address}|grpc|\n");
     out.write_all(line.as_bytes()).await?;
     out.flush().await

@@ -11,8 +11,8 @@ use plugin_protocol::pluginv2::data_server::Data;
 use plugin_protocol::pluginv2::diagnostics_server::Diagnostics;
 use plugin_protocol::pluginv2::resource_server::Resource;
 use plugin_protocol::pluginv2::{
-    CallResourceRequest, CallResourceResponse, CheckHealthRequest, CheckHealthResponse, DataQuery, DataResponse,
-    PluginContext, QueryDataRequest, QueryDataResponse,
+    CallResourceRequest, CallResourceResponse, CheckHealthRequest, CheckHealthResponse, DataQuery,
+    DataResponse, PluginContext, QueryDataRequest, QueryDataResponse,
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -100,7 +100,8 @@ impl Diagnostics for Plugin {
             Ok(_) => (HealthStatus::Ok, "the server answers".to_owned()),
             Err(failure) => (HealthStatus::Error, failure.message),
         };
-        let response = CheckHealthResponse { status: status.into(), message, ..CheckHealthResponse::default() };
+        let response =
+            CheckHealthResponse { status: status.into(), message, ..CheckHealthResponse::default() };
         Ok(Response::new(response))
     }
 }

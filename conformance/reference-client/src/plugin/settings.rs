@@ -26,7 +26,11 @@ pub(crate) fn options(
     let text = |name: &str| json_data[name].as_str().filter(|text| !text.is_empty());
     let mut options = Map::new();
     let mut put = |name: &str, value: &str| options.insert(name.to_owned(), Value::from(value));
-    let scheme = if json_data["secure"] == Value::Bool(true) { "grpc+tls" } else { "grpc" };
+    let scheme = match &json_data["secure"] {
+        Value::Bool(true) => "grpc+tls",
+        Value::Bool(false) | Value::Null => "grpc",
+        _ => return Err(Failure::configuration("`secure` must be true or false")),
+    };
     put("uri", &format!("{scheme}://{}", text("host").unwrap_or_default()));
     for (setting, option) in PLAIN {
         if let Some(value) = text(setting) {
@@ -53,7 +57,10 @@ pub(crate) fn options(
     for row in json_data["metadata"].as_array().into_iter().flatten() {
         let pairs = row.as_object().into_iter().flatten();
         for (name, value) in pairs.filter(|(name, _)| !name.is_empty() && *name != "undefined") {
-            options.insert(format!("metadata.{name}"), value.clone());
+            let before = options.insert(format!("metadata.{}", name.to_lowercase()), value.clone());
+            if before.is_some() {
+                return Err(Failure::configuration(format!("`metadata` names `{name}` twice")));
+            }
         }
     }
     Ok(options)
@@ -69,6 +76,37 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::behaviour::Behaviour;
+    use crate::config::{Auth, Config};
+
+    #[test]
+    fn every_saved_shape_loads_or_is_refused_as_its_file_says() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/grafana-settings");
+        for entry in std::fs::read_dir(folder).expect("it is part of the repository") {
+            let path = entry.expect("it can be listed").path();
+            let text = std::fs::read_to_string(&path).expect("it can be read");
+            let fixture: Value = serde_json::from_str(&text).expect("JSON");
+            let secure = fixture["secureJsonData"].as_object().expect("an object").iter();
+            let saved = DataSourceInstanceSettings {
+                json_data: fixture
+                    .get("jsonData")
+                    .map_or_else(Vec::new, |json| json.to_string().into_bytes()),
+                decrypted_secure_json_data: secure
+                    .map(|(name, value)| (name.clone(), value.as_str().expect("text").to_owned()))
+                    .collect(),
+                ..DataSourceInstanceSettings::default()
+            };
+            let config = options(&saved, None).and_then(|native| Config::read(native, Behaviour::default()));
+            let outcome = match config.as_ref().map(|config| &config.auth) {
+                Ok(Auth::None) => "none",
+                Ok(Auth::Token(_)) => "token",
+                Ok(Auth::Basic { .. }) => "basic",
+                Ok(Auth::OAuth(_)) => "oauth",
+                Err(_) => "refused",
+            };
+            assert_eq!(outcome, fixture["outcome"], "{}: {:?}", path.display(), config.err());
+        }
+    }
 
     #[track_caller]
     fn check(json_data: &str, secure: &[(&str, &str)], expected: Value) {

@@ -1,7 +1,10 @@
 //! Grafana plugins as they come: what keeps one from starting is said clearly; one that misbehaves gets no verdict.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use plugin_protocol::pluginv2::data_server::{Data, DataServer};
+use plugin_protocol::pluginv2::{DataResponse, QueryDataRequest, QueryDataResponse};
+use tonic::transport::server::TcpIncoming;
 
 use super::{Answer, ONE, flightcheck, folder, write};
 
@@ -109,84 +112,153 @@ fn init_writes_a_manifest_after_looking_at_the_plugin_and_never_over_another() {
     run(folder.path(), ".").must_say(2, &["does not get ready: it ended with code 3"]);
 }
 
-/// Grafana's own plugin kit, arrow-go and golang.org/x/oauth2; built by its set-up script.
-mod go {
+#[test]
+fn saved_settings_that_will_break_are_named() {
+    let folder = folder();
+    let yaml = "apiVersion: 1\ndatasources:\n  - name: Flight\n    type: x-flightsql-datasource\n    jsonData:\n      host: h:1\n      secure: false\n      selectedAuthType: oauth2\n      oauthIssuer: https://i\n      username: false\n    secureJsonData:\n      token: $OLD\n      oauthClientSecret: abc\n";
+    write(folder.path(), "flight.yaml", yaml);
+    let lint = |file: &str| flightcheck(folder.path(), &["lint-settings", file]);
+    lint("flight.yaml").must_say(
+        1,
+        &[
+            "flight.yaml: Flight: partial-oauth: oauth2 is chosen, but `oauthClientId` is missing",
+            "Flight: oauth-without-tls",
+            "Flight: stale-field: `token` is left",
+            "Flight: secret-in-file: `oauthClientSecret`",
+            "Flight: wrong-type: `username` must be text",
+            "1 data sources, 5 problems",
+        ],
+    );
+    assert!(!lint("flight.yaml").out.contains("abc"), "no secret is shown");
+    let good =
+        r#"{"name":"F","type":"x-flightsql-datasource","jsonData":{"host":"h:1","selectedAuthType":"none"}}"#;
+    write(folder.path(), "good.json", good);
+    lint("good.json").must_say(0, &["1 data sources, 0 problems"]);
+    write(folder.path(), "other.json", r#"{"name":"P","type":"prometheus"}"#);
+    lint("other.json").must_say(2, &["holds no Flight SQL data source"]);
+    write(folder.path(), "broken.yaml", "a: [");
+    lint("broken.yaml").must_say(2, &["`broken.yaml` is not understood"]);
+}
+
+/// A plugin over TCP whose frames are not Arrow.
+struct Garbage;
+
+#[tonic::async_trait]
+impl Data for Garbage {
+    async fn query_data(
+        &self,
+        _: tonic::Request<QueryDataRequest>,
+    ) -> Result<tonic::Response<QueryDataResponse>, tonic::Status> {
+        let one =
+            DataResponse { frames: vec![b"{\"rows\":1}".to_vec()], status: 200, ..DataResponse::default() };
+        Ok(tonic::Response::new(QueryDataResponse { responses: [("A".to_owned(), one)].into() }))
+    }
+}
+
+#[test]
+fn frames_that_are_not_arrow_are_no_success() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
+    let address = listener.local_addr().expect("it listens");
+    let server = tonic::transport::Server::builder().add_service(DataServer::new(Garbage));
+    runtime.spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+    let folder = folder();
+    plugin(folder.path(), &format!("echo '1|2|tcp|{address}|grpc|'; exec sleep 1000"));
+    let answer = run(folder.path(), "p");
+    answer.must_say(1, &["frame 0 of the answer is no Arrow IPC file", "not conformant"]);
+    assert!(!answer.out.contains(" pass"), "{}", answer.out);
+}
+
+/// The reference client as a plugin, in a process of its own.
+mod reference {
     use super::*;
 
-    /// The plugin's folder. Without Go there is nothing to say: that is a failure, never a pass.
-    fn built() -> PathBuf {
-        let adapter = Path::new(env!("CARGO_MANIFEST_DIR")).join("../adapters/grafana-go");
-        let adapter = adapter.canonicalize().expect("it is part of the repository");
-        let script = Command::new("bash").arg(adapter.join("setup.sh")).output().expect("bash is there");
-        let said = String::from_utf8_lossy(&script.stderr).into_owned();
-        assert!(script.status.success(), "NOT RUN: the Go plugin could not be built: {said}");
-        adapter.join("dist")
-    }
-
-    fn executable() -> String {
-        built().join(format!("gpx_flightsql_{}", platform())).display().to_string()
+    /// As a released plugin: a script that does something first, and holds the names of all settings.
+    fn released(folder: &Path, before: &str) {
+        let settings = "selectedAuthType oauthIssuer oauthClientId oauthClientSecret oauthAudience enableUserAttribution";
+        let program = assert_cmd::cargo::cargo_bin!("flightcheck");
+        plugin(folder, &format!("# {settings}\n{before}\nexec {} reference-client", program.display()));
     }
 
     #[test]
     fn folder_zip_and_executable_are_the_same_plugin() {
         let folder = folder();
-        let dist = built();
-        let say = |subject: &str, parts: &[&str]| {
-            run(folder.path(), subject).must_say(0, &[&["verdict       conformant"], parts].concat());
-        };
-        say(&dist.display().to_string(), &["subject       flightcheck-flightsql-datasource 0.1.0"]);
-        say(&executable(), &["subject       flightcheck-flightsql-datasource 0.1.0"]);
-        let zip = Command::new("python3")
-            .args(["-m", "zipfile", "-c"])
-            .arg(folder.path().join("released.zip"))
-            .arg(&dist)
+        released(folder.path(), "");
+        let zip = std::process::Command::new("python3")
+            .args(["-m", "zipfile", "-c", "released.zip", "p"])
+            .current_dir(folder.path())
             .status();
         assert!(zip.expect("python3 is there").success());
-        say("released.zip", &["subject       flightcheck-flightsql-datasource 0.1.0"]);
+        let executable = format!("p/gpx_fake_{}", platform());
+        for subject in ["p", "./p", "released.zip", &executable] {
+            run(folder.path(), subject)
+                .must_say(0, &["verdict       conformant", "subject       fake-datasource 1.2.3"]);
+        }
     }
 
     #[test]
     fn a_flood_of_100_mb_on_stderr_neither_blocks_the_plugin_nor_us() {
         let folder = folder();
-        let flood = format!("yes {} | head -c 104857600 >&2", "flooding".repeat(100));
-        plugin(folder.path(), &format!("{flood}\nexec {}", executable()));
-        let manifest = folder.path().join("subject.toml");
-        std::fs::write(&manifest, with_command("./p")).expect("it can be written");
-        run(folder.path(), ".").must_say(0, &["verdict       conformant"]);
+        released(folder.path(), &format!("yes {} | head -c 104857600 >&2", "flooding".repeat(100)));
+        run(folder.path(), "p").must_say(0, &["verdict       conformant"]);
     }
 
     #[test]
     fn a_plugin_that_is_killed_in_mid_run_fails_what_was_open_and_the_run_goes_on() {
         let folder = folder();
-        // The first process is greeted; the second serves the run and dies when it is in the middle of it.
-        let script = format!(
-            "mkdir greeted 2>/dev/null || (mkdir served 2>/dev/null && (sleep 3; kill -9 $$) >/dev/null 2>&1 &)\nexec {}",
-            executable()
-        );
-        plugin(folder.path(), &script);
-        std::fs::write(folder.path().join("subject.toml"), with_command("./p")).expect("it can be written");
+        // The first process is greeted; the second serves the run, and dies once a token request of it hangs.
+        let killer = "mkdir greeted 2>/dev/null || (mkdir served 2>/dev/null && (sleep 3; kill -9 $$) >/dev/null 2>&1 &)";
+        released(folder.path(), killer);
         let pattern = "timeouts/hang[endpoint=discovery,how=accept-then-silence]";
-        let answer = flightcheck(folder.path(), &["run", ".", "--run", pattern, "--run", ONE[1]]);
-        answer.must_say(1, &["the subject was gone before it answered", "process ended by signal 9"]);
-        answer.must_say(1, &["1 fail"]);
-    }
-
-    fn with_command(command: &str) -> String {
-        let adapter = built().parent().expect("it has one").join("subject.toml");
-        let text = std::fs::read_to_string(adapter).expect("it is part of the repository");
-        text.replace("[\"dist\"]", &format!("[\"{command}\"]"))
+        let answer = flightcheck(folder.path(), &["run", "p", "--run", pattern, "--run", ONE[1]]);
+        answer.must_say(
+            1,
+            &["the subject was gone before it answered", "process ended by signal 9", "1 pass", "1 fail"],
+        );
     }
 
     #[test]
-    fn all_its_verdicts_are_those_that_are_checked_in() {
+    fn it_passes_everything_and_all_permutations_share_one_process() {
         let folder = folder();
-        let adapter = built().parent().expect("it has one").to_owned();
-        let list = adapter.join("known-failures.toml").display().to_string();
-        let subject = adapter.display().to_string();
-        flightcheck(
-            folder.path(),
-            &["run", &subject, "--deny", "should", "--known-failures", &list, "--jobs", "8"],
-        )
-        .must_say(0, &["verdict       conformant", "8 known-failure"]);
+        let files = ["--json", "r.json", "--bundle", "b.jsonl", "--jobs", "6"];
+        flightcheck(folder.path(), &[&["run", "reference-plugin"], &files[..]].concat())
+            .must_say(0, &["verdict       conformant (exit 0)", "113 pass"]);
+        // A datasource id of its own for each, which one process alone can give.
+        let bundle = std::fs::read_to_string(folder.path().join("b.jsonl")).expect("it was written");
+        let exits = bundle.lines().filter(|line| line.contains("\"kind\":\"subject.exit\"")).count();
+        assert_eq!(exits, 113, "each knows how the process ended");
+        flightcheck(folder.path(), &["judge", "b.jsonl"]).must_say(0, &["113 pass"]);
+    }
+
+    #[test]
+    fn sixty_data_sources_at_once_do_not_mix() {
+        let folder = folder();
+        let patterns = ["--run", "token-request/*", "--run", "partial-config/*", "--run", "attribution/*"];
+        let args = [&["run", "reference-plugin", "--jobs", "60"], &patterns[..]].concat();
+        flightcheck(folder.path(), &args).must_say(0, &["verdict       conformant (exit 0)"]);
+        let args = [&args[..], &["--defect", "shared-too-broadly"]].concat();
+        flightcheck(folder.path(), &args).must_say(1, &["not conformant"]);
+    }
+
+    #[test]
+    fn a_death_that_one_scenario_causes_is_that_ones_alone() {
+        let folder = folder();
+        let args = ["run", "reference-plugin", "--defect", "segv", "--run", ONE[1]];
+        flightcheck(folder.path(), &args).must_say(1, &["process ended by signal 11"]);
+    }
+
+    #[test]
+    fn defects_of_the_process_are_seen_on_a_plugin() {
+        let defect = |name: &str, part: &str| {
+            let folder = folder();
+            let args = ["run", "reference-plugin", "--defect", name, "--run", ONE[1]];
+            flightcheck(folder.path(), &args).must_say(1, &[part]);
+        };
+        defect("orphan", "rules#ends-cleanly");
+        defect("nonzero-exit", "rules#ends-cleanly");
+        defect("lingers", "rules#ends-cleanly");
+        defect("noise", "rules#speaks-the-protocol");
+        defect("liar", "not-testable");
+        defect("null", "not-testable");
     }
 }

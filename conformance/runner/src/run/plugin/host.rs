@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use scenario_model::event::SubjectExit;
 
+use crate::canary::Canaries;
+use crate::recorder::Recorder;
 use crate::run::plugin::process::{PluginProcess, PluginProgram};
+use crate::run::plugin::tenants::Tenants;
 use crate::run::process::StartError;
 
 /// The processes of a run, in the order in which they were needed.
@@ -13,18 +16,25 @@ use crate::run::process::StartError;
 pub struct Host(Mutex<Vec<Arc<PluginProcess>>>);
 
 impl Host {
-    /// The process that lives, or a new one.
+    /// Enters the process that lives, or a new one.
     ///
     /// # Errors
     /// If it cannot be executed.
-    pub fn process(&self, program: &PluginProgram) -> Result<Arc<PluginProcess>, StartError> {
+    pub fn enter(
+        &self,
+        program: &PluginProgram,
+        recorder: &Arc<Recorder>,
+        canaries: &Arc<Canaries>,
+    ) -> Result<(Arc<PluginProcess>, u64), StartError> {
         let mut processes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = processes.last().filter(|last| !*last.gone.borrow()) {
-            return Ok(last.clone());
+            return Ok((last.clone(), last.tenants.enter(recorder, canaries)));
         }
-        let next = PluginProcess::start(program)?;
+        let tenants = Tenants::default();
+        let key = tenants.enter(recorder, canaries);
+        let next = PluginProcess::start(program, tenants)?;
         processes.push(next.clone());
-        Ok(next)
+        Ok((next, key))
     }
 
     /// Ends all processes. How the only one ended and what it left over; `None` if there were several, as one had died.

@@ -106,17 +106,17 @@ pub struct PluginProcess {
 }
 
 impl PluginProcess {
-    /// Starts a plugin; the handshake goes on by itself.
+    /// Starts a plugin; the handshake goes on by itself. Who has entered before misses no line.
     ///
     /// # Errors
     /// If it cannot be executed.
-    pub fn start(program: &PluginProgram) -> Result<Arc<Self>, StartError> {
+    pub fn start(program: &PluginProgram, tenants: Tenants) -> Result<Arc<Self>, StartError> {
         let sockets = tempfile::tempdir().map_err(StartError::Folder)?;
         let mut started = program.program.clone();
         started.env.push(("PLUGIN_UNIX_SOCKET_DIR".to_owned(), sockets.path().display().to_string()));
         started.without.extend(NOT_SET.map(str::to_owned));
         let (process, pipes) = started.spawn(Stdio::null())?;
-        let tenants = Arc::new(Tenants::default());
+        let tenants = Arc::new(tenants);
         let (state_sender, state) = watch::channel(State::Starting);
         let (gone_sender, gone) = watch::channel(false);
         let readers = vec![

@@ -20,6 +20,7 @@ use crate::recorder::Recorder;
 use crate::run::plugin::answer::{self, REF_ID, Read};
 use crate::run::plugin::process::{PluginProcess, PluginProgram, State};
 use crate::run::plugin::settings::saved;
+use crate::run::plugin::tenants::Tenants;
 use crate::run::process::{StartError, record_end};
 use crate::run::subject::{Answer, Reply};
 
@@ -56,11 +57,14 @@ impl Tenant {
         recorder: &Arc<Recorder>,
         canaries: &Arc<Canaries>,
     ) -> Result<Self, StartError> {
-        let process = match program.host() {
-            Some(host) => host.process(program)?,
-            None => PluginProcess::start(program)?,
+        let (process, key) = match program.host() {
+            Some(host) => host.enter(program, recorder, canaries)?,
+            None => {
+                let tenants = Tenants::default();
+                let key = tenants.enter(recorder, canaries);
+                (PluginProcess::start(program, tenants)?, key)
+            }
         };
-        let key = process.tenants.enter(recorder, canaries);
         Ok(Self {
             process,
             key,
