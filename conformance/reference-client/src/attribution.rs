@@ -19,6 +19,11 @@ pub(crate) struct User {
 }
 
 impl User {
+    /// A user as Grafana names one.
+    pub(crate) fn new(id: String, email: String, name: String) -> Self {
+        Self { id: Some(id), email: Some(email), name: Some(name), org: None }
+    }
+
     /// Adds `x-user-id`, `x-user-email`, `x-user-name`, `x-org-id` and `x-client-type`; absent and empty ones are left out.
     pub(crate) fn write(&self, metadata: &mut MetadataMap, behaviour: Behaviour) {
         let fields = [

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::{Behaviour, Defect, End, Variant, serve};
+use crate::{Behaviour, Defect, End, Variant, plugin, serve};
 
 /// A Flight SQL client that speaks the stdio protocol, correct unless told otherwise.
 #[derive(Parser)]
@@ -23,7 +23,7 @@ struct Arguments {
     list: bool,
 }
 
-/// Runs the client on the process's own standard streams until stdin ends.
+/// Runs the client on the process's own standard streams until stdin ends, or as a plugin until its host says so.
 ///
 /// `args` are those after the program's or the subcommand's name. Exit status: 0 when the input ended, 2 for wrong arguments;
 /// a defect may end the process in other ways.
@@ -50,11 +50,34 @@ pub fn main_stdio(args: impl IntoIterator<Item = String>) -> ExitCode {
             return ExitCode::from(3);
         }
     };
-    let end =
-        runtime.block_on(serve(tokio::io::stdin(), tokio::io::stdout(), tokio::io::stderr(), behaviour));
+    let end = match host() {
+        Some(host) => {
+            let served = plugin::serve(host, tokio::io::stdout(), tokio::io::stderr(), behaviour);
+            match runtime.block_on(served) {
+                Ok(end) => end,
+                Err(error) => {
+                    let _ = writeln!(std::io::stderr(), "cannot serve as a plugin: {error}");
+                    return ExitCode::from(3);
+                }
+            }
+        }
+        None => {
+            runtime.block_on(serve(tokio::io::stdin(), tokio::io::stdout(), tokio::io::stderr(), behaviour))
+        }
+    };
     // A read of stdin may still block a thread; the process does not wait for it.
     runtime.shutdown_background();
     finish(end)
+}
+
+/// Who has started us, if it is a host of plugins: it says so by the magic cookie.
+fn host() -> Option<plugin::Host> {
+    let (name, value) = plugin_protocol::MAGIC_COOKIE;
+    std::env::var(name).ok().filter(|found| found == value)?;
+    Some(plugin::Host {
+        socket_folder: std::env::var_os("PLUGIN_UNIX_SOCKET_DIR").filter(|f| !f.is_empty()).map(Into::into),
+        ca: std::env::var("SSL_CERT_FILE").ok(),
+    })
 }
 
 fn list() -> ExitCode {

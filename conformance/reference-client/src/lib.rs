@@ -1,6 +1,6 @@
 //! The chameleon: a correct Flight SQL client with named defects and benign variants.
 //!
-//! It speaks the stdio protocol, so that the runner drives it like any other subject; it proves that the
+//! It speaks the stdio protocol, and as a Grafana plugin, so that the runner drives it like any other subject; it proves that the
 //! suite's checks can fail. It never knows which scenario runs, and knows neither the servers nor the judge.
 
 mod attribution;
@@ -15,6 +15,7 @@ mod log;
 mod named;
 mod oauth;
 mod options;
+mod plugin;
 mod redact;
 mod secret;
 mod session;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use serde_json::{Map, Value};
 use tonic::metadata::MetadataMap;
 
@@ -76,8 +77,12 @@ impl Session {
         })
     }
 
-    /// Runs the operation and counts its rows. An error's text is fit to be shown.
-    pub(crate) async fn run(&self, operation: &Operation, user: Option<User>) -> Result<u64, Failure> {
+    /// Runs the operation. An error's text is fit to be shown.
+    pub(crate) async fn run(
+        &self,
+        operation: &Operation,
+        user: Option<User>,
+    ) -> Result<Vec<RecordBatch>, Failure> {
         if self.poisoned.load(Ordering::SeqCst) {
             return Err(Failure::new(Class::Timeout, "an earlier operation has timed out"));
         }
@@ -98,7 +103,7 @@ impl Session {
     }
 
     /// A refused OAuth token is replaced and the operation repeated, once, unless batches have been delivered.
-    async fn attempts(&self, operation: &Operation, user: Option<User>) -> Result<u64, Failure> {
+    async fn attempts(&self, operation: &Operation, user: Option<User>) -> Result<Vec<RecordBatch>, Failure> {
         let behaviour = self.behaviour();
         self.enter(user.as_ref()).await;
         let mut retries = match behaviour.defect {
@@ -112,7 +117,7 @@ impl Session {
             let result =
                 flight::run(&self.connection, &self.config.target, operation, &headers, behaviour).await;
             let Broken { failure, delivered } = match result {
-                Ok(rows) => return Ok(rows),
+                Ok(batches) => return Ok(batches),
                 Err(broken) => broken,
             };
             match (&self.provider, &credentials.renewable) {

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
@@ -186,7 +187,8 @@ impl Desk {
         let (id, replies, behaviour) = (id.clone(), self.replies.clone(), self.client.behaviour);
         while self.running.try_join_next().is_some() {}
         self.running.spawn(async move {
-            let answer = session.run(&operation, user).await.map(|rows| json!({"rows": rows}));
+            let count = |batches: Vec<RecordBatch>| batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+            let answer = session.run(&operation, user).await.map(|read| json!({"rows": count(read)}));
             send(&replies, &id, answer, behaviour);
         });
         Ok(())
@@ -239,7 +241,10 @@ fn unknown_session(name: &str) -> Failure {
     Failure::new(Class::Protocol, format!("session `{name}` is not open"))
 }
 
-async fn write_lines(mut output: impl AsyncWrite + Send + Unpin, mut lines: mpsc::UnboundedReceiver<String>) {
+pub(crate) async fn write_lines(
+    mut output: impl AsyncWrite + Send + Unpin,
+    mut lines: mpsc::UnboundedReceiver<String>,
+) {
     while let Some(mut line) = lines.recv().await {
         line.push('\n');
         if output.write_all(line.as_bytes()).await.is_err() || output.flush().await.is_err() {

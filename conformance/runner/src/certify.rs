@@ -54,6 +54,7 @@ pub async fn run(args: &RunArgs) -> Result<Report, OperatorError> {
         let version = greet(&bench).await?;
         let shown = Shown::start(&permutations);
         let calibration = calibration(&mut bench, &permutations, &shown).await;
+        bench.launch = bench.launch.shared();
         Ok::<_, OperatorError>((version, shown, calibration))
     };
     let (version, shown, calibration) = tokio::select! {
@@ -119,9 +120,9 @@ fn bench(target: &Target, folder: &Path, args: &RunArgs) -> Result<Bench, Operat
     let mut more_args = Vec::new();
     for (option, value) in [("--defect", &args.defect), ("--variant", &args.variant)] {
         if let Some(name) = value {
-            if target.typed != "reference" {
+            if !target.is_reference() {
                 return Err(OperatorError::Selection(format!(
-                    "`{option}` belongs to the subject `reference`"
+                    "`{option}` belongs to the subjects `reference` and `reference-plugin`"
                 )));
             }
             crate::selftest::known_behaviour(option, name)?;

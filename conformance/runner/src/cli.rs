@@ -36,6 +36,10 @@ pub enum Command {
     Smoke(SubjectArgs),
     /// Measure how long before its expiry a subject stops using a token.
     Calibrate(SubjectArgs),
+    /// Write a `subject.toml` for a Grafana plugin after looking at it.
+    Init(InitArgs),
+    /// Name what will break in saved data sources: exported JSON or provisioning YAML.
+    LintSettings(LintSettingsArgs),
     /// Judge a saved run again.
     Judge(JudgeArgs),
     /// Prove that the suite can fail: every defect of the reference client against the whole catalogue.
@@ -149,6 +153,21 @@ pub struct SubjectArgs {
     /// The client under test.
     #[arg(default_value = "reference")]
     pub subject: String,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The plugin: its zip, its folder or its executable.
+    pub plugin: String,
+}
+
+/// Arguments of `lint-settings`.
+#[derive(Debug, Args)]
+pub struct LintSettingsArgs {
+    /// Exported data sources (JSON) or provisioning files (YAML).
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }
 
 /// Arguments of `judge`.

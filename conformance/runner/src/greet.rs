@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use scenario_model::event::Fact;
+use scenario_model::manifest::Drive;
 use serde_json::{Map, Value};
 
 use crate::canary::Canaries;
@@ -21,6 +22,7 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 /// If it cannot be started, or answers nothing, or something else than a reply.
 pub async fn greet(bench: &Bench) -> Result<Option<String>, OperatorError> {
     let name = bench.manifest.name.clone();
+    let is_plugin = bench.manifest.drive == Drive::GrafanaPlugin;
     let recorder = Recorder::new();
     let subject = Subject::start(&bench.launch, &recorder, &std::sync::Arc::new(Canaries::default()))
         .map_err(|source| OperatorError::Start { name: name.clone(), source })?;
@@ -31,11 +33,20 @@ pub async fn greet(bench: &Bench) -> Result<Option<String>, OperatorError> {
     subject.finish(finish).await;
     match answer {
         Ok(Answer::Ok(ok)) => Ok(ok.get("version").and_then(Value::as_str).map(str::to_owned)),
+        Ok(Answer::Error(problem)) if is_plugin => Err(OperatorError::NotReady { name, problem }),
         Ok(Answer::Error(message)) => {
             Err(OperatorError::Hello { name, problem: format!("it says: {message}") })
         }
+        Ok(Answer::Gone) if is_plugin => {
+            let problem = format!("it ended{}", last_words(&recorder));
+            Err(OperatorError::NotReady { name, problem })
+        }
         Ok(Answer::Gone) => {
             Err(OperatorError::Hello { name, problem: format!("it ended{}", last_words(&recorder)) })
+        }
+        Err(_) if is_plugin => {
+            let problem = format!("no handshake within {} s{}", LIMIT.as_secs(), last_words(&recorder));
+            Err(OperatorError::NotReady { name, problem })
         }
         Err(_) => {
             let words = last_words(&recorder);

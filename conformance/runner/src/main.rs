@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use flightcheck::cli::{Cli, Command};
 use flightcheck::operator::OperatorError;
-use flightcheck::{certify, explain, output, rejudge, selftest, smoke};
+use flightcheck::{certify, explain, init, lint_settings, output, rejudge, selftest, smoke};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -38,6 +38,8 @@ async fn dispatch(command: Command) -> Result<u8, OperatorError> {
         Command::Explain(args) => explain::explain(&args).map(|()| 0),
         Command::Smoke(args) => smoke::smoke(&args.subject).await,
         Command::Calibrate(args) => smoke::calibrate_subject(&args.subject).await.map(|()| 0),
+        Command::Init(args) => init::init(&args).map(|()| 0),
+        Command::LintSettings(args) => lint_settings::lint_settings(&args),
         Command::Judge(args) => rejudge::judge(&args),
         Command::Selftest(args) => selftest::selftest(&args).await,
         Command::Schema(args) => {

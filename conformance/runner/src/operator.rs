@@ -22,6 +22,14 @@ pub enum OperatorError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A file is neither JSON nor YAML.
+    #[error("`{}` is not understood: {problem}", .path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A file could not be written.
     #[error("cannot write `{}`: {source}", .path.display())]
     Write {
@@ -66,6 +74,9 @@ pub enum OperatorError {
         /// The nearest, if one is near.
         help: String,
     },
+    /// A file that would be overwritten.
+    #[error("`{}` is there already: remove it, or go to another folder", .0.display())]
+    Exists(PathBuf),
     /// The selection as a whole leaves nothing that applies.
     #[error("nothing to run: {0}")]
     Nothing(String),
@@ -81,6 +92,14 @@ pub enum OperatorError {
     #[error("subject `{name}` does not answer `hello`: {problem}")]
     Hello {
         /// The subject.
+        name: String,
+        /// What happened instead.
+        problem: String,
+    },
+    /// The plugin was started and Grafana could not work with it.
+    #[error("plugin `{name}` does not get ready: {problem}")]
+    NotReady {
+        /// The plugin.
         name: String,
         /// What happened instead.
         problem: String,

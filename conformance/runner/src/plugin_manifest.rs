@@ -45,6 +45,16 @@ pub fn read(draft: &Draft) -> Result<Manifest, FileErrors> {
     Manifest::parse("the plugin's default manifest", &draft.text)
 }
 
+/// The manifest of the reference client as a plugin: it has all of these settings.
+///
+/// # Errors
+/// None: the template is tested.
+pub fn reference_plugin() -> Result<Manifest, FileErrors> {
+    let mut manifest = read(&without(&[], "reference-plugin", "{self}"))?;
+    manifest.command.push("reference-client".to_owned());
+    Ok(manifest)
+}
+
 fn without(missing: &[&str], name: &str, command: &str) -> Draft {
     let is_missing = |line: &str| {
         missing.iter().any(|name| line.contains(&format!("Data.{name}\"")))

@@ -72,6 +72,7 @@ impl Shown {
             Progress::Begun(id) => {
                 inner.running.insert(id, Instant::now());
             }
+            Progress::Again(_) => inner.ended = inner.ended.saturating_sub(1),
             Progress::Ended(id, outcomes) => {
                 inner.running.remove(&id);
                 inner.ended += 1;

@@ -7,9 +7,12 @@ use scenario_model::manifest::{Drive, Manifest};
 use crate::operator::OperatorError;
 use crate::output::talk;
 use crate::plugin_files::PluginFiles;
-use crate::plugin_manifest::{draft, read};
+use crate::plugin_manifest::{draft, read, reference_plugin};
 
 const REFERENCE: &str = include_str!("../../reference-client/subject.toml");
+
+/// The reference client as a Grafana plugin.
+const REFERENCE_PLUGIN: &str = "reference-plugin";
 
 /// A subject that can be started.
 #[derive(Debug, Clone)]
@@ -36,6 +39,10 @@ impl Target {
                 .map_err(|e| OperatorError::Files(vec![e]))?;
             return Ok(Self { typed, manifest, folder: PathBuf::from("."), plugin: None });
         }
+        if name == REFERENCE_PLUGIN {
+            let manifest = reference_plugin().map_err(|e| OperatorError::Files(vec![e]))?;
+            return Ok(Self { typed, manifest, folder: PathBuf::from("."), plugin: None });
+        }
         let path = Path::new(name);
         let file = if path.is_dir() { path.join("subject.toml") } else { path.to_owned() };
         if path.is_dir() && !file.exists() || PluginFiles::is_one(path) {
@@ -53,6 +60,11 @@ impl Target {
             Drive::Stdio => Ok(Self { typed, manifest, folder, plugin: None }),
             Drive::GrafanaPlugin => Self::plugin_with_manifest(typed, manifest, folder),
         }
+    }
+
+    /// It is the reference client, which takes `--defect` and `--variant`.
+    pub fn is_reference(&self) -> bool {
+        self.typed == "reference" || self.typed == REFERENCE_PLUGIN
     }
 
     fn plugin_with_manifest(

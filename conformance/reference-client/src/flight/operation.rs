@@ -1,5 +1,6 @@
 //! One operation: its command, GetFlightInfo, and DoGet for every endpoint.
 
+use arrow::array::RecordBatch;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::{
@@ -48,14 +49,14 @@ impl From<Failure> for Broken {
 /// Makes the headers of each call.
 type Headers<'a> = &'a (dyn Fn(Call) -> Result<MetadataMap, Failure> + Send + Sync);
 
-/// Runs the operation and counts the rows of all its endpoints.
+/// Runs the operation and reads all its endpoints.
 pub(crate) async fn run(
     connection: &Connection,
     target: &Target,
     operation: &Operation,
     headers: Headers<'_>,
     behaviour: Behaviour,
-) -> Result<u64, Broken> {
+) -> Result<Vec<RecordBatch>, Broken> {
     let calls = Calls { connection, target, headers, behaviour };
     match operation {
         Operation::Query { sql } if behaviour.is(Variant::PreparedStatements) => calls.prepared(sql).await,
@@ -75,7 +76,7 @@ struct Calls<'a> {
 }
 
 impl Calls<'_> {
-    async fn prepared(&self, sql: &str) -> Result<u64, Broken> {
+    async fn prepared(&self, sql: &str) -> Result<Vec<RecordBatch>, Broken> {
         let create = ActionCreatePreparedStatementRequest { query: sql.to_owned(), transaction_id: None };
         let body = self.action("CreatePreparedStatement", create.as_any()).await?;
         let result = Any::decode(body)
@@ -86,11 +87,11 @@ impl Calls<'_> {
             return Err(Failure::new(Class::Protocol, "the server's prepared statement is not one").into());
         };
         let command = CommandPreparedStatementQuery { prepared_statement_handle: handle.clone() };
-        let rows = self.command(command.as_any()).await;
+        let batches = self.command(command.as_any()).await;
         let close = ActionClosePreparedStatementRequest { prepared_statement_handle: handle };
         // The rows are there or not; a handle that stays open is the server's to clean up.
         let _ = self.action("ClosePreparedStatement", close.as_any()).await;
-        rows
+        batches
     }
 
     /// The body of the action's first result; empty if there is none.
@@ -111,31 +112,26 @@ impl Calls<'_> {
         Ok(first.unwrap_or_default())
     }
 
-    async fn command(&self, command: Any) -> Result<u64, Broken> {
+    async fn command(&self, command: Any) -> Result<Vec<RecordBatch>, Broken> {
         let descriptor = FlightDescriptor::new_cmd(command.encode_to_vec());
         let request = self.request(descriptor, Call::GetFlightInfo)?;
         let info = self.connection.flight().get_flight_info(request).await;
         let info = info.map_err(|status| Failure::rpc("GetFlightInfo", &status))?.into_inner();
-        let mut rows = 0;
-        let mut delivered = false;
+        let mut batches = Vec::new();
         for endpoint in info.endpoint {
-            let fetched = self.endpoint(endpoint, &mut rows, &mut delivered).await;
+            let fetched = self.endpoint(endpoint, &mut batches).await;
             if let Err(failure) = fetched {
+                let delivered = !batches.is_empty();
                 if self.behaviour.has(Defect::PartialSuccess) && delivered {
-                    return Ok(rows);
+                    return Ok(batches);
                 }
                 return Err(Broken { failure, delivered });
             }
         }
-        Ok(rows)
+        Ok(batches)
     }
 
-    async fn endpoint(
-        &self,
-        endpoint: FlightEndpoint,
-        rows: &mut u64,
-        delivered: &mut bool,
-    ) -> Result<(), Failure> {
+    async fn endpoint(&self, endpoint: FlightEndpoint, read: &mut Vec<RecordBatch>) -> Result<(), Failure> {
         self.check_location(&endpoint)?;
         let ticket: Ticket = endpoint.ticket.unwrap_or_default();
         let failed = |status: &tonic::Status| Failure::rpc("DoGet", status);
@@ -147,8 +143,7 @@ impl Calls<'_> {
                 FlightError::Tonic(status) => failed(&status),
                 other => Failure::new(Class::Protocol, format!("the stream cannot be read: {other}")),
             })?;
-            *rows += batch.num_rows() as u64;
-            *delivered = true;
+            read.push(batch);
         }
         Ok(())
     }

@@ -12,6 +12,8 @@ use crate::recorder::Recorder;
 pub const LINE_LIMIT: u64 = 1 << 20;
 /// So many noise or log lines are kept in the record; the rest is counted by its effect only.
 const KEPT_LINES: u32 = 200;
+/// So much of a log is looked at: who prints more must not keep us from the rest of the run.
+const LOG_LIMIT: u64 = 32 << 20;
 /// Text of a line in the record.
 const KEPT_CHARS: usize = 2000;
 
@@ -57,6 +59,19 @@ impl Noise {
 
     /// A line of the subject's log.
     pub fn log(&mut self, line: &[u8]) {
+        if self.bytes > LOG_LIMIT {
+            return;
+        }
+        if self.bytes + line.len() as u64 > LOG_LIMIT {
+            self.bytes = LOG_LIMIT + 1;
+            self.recorder.record(Fact::SubjectStderr(SubjectText {
+                text: format!("(more than {} MiB of log: the rest is not looked at)", LOG_LIMIT >> 20),
+                reason: "log".to_owned(),
+                leak: false,
+                leaks: Vec::new(),
+            }));
+            return;
+        }
         if let Some(text) = self.text(line, "log") {
             self.recorder.record(Fact::SubjectStderr(text));
         }

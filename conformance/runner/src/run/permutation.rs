@@ -43,10 +43,20 @@ pub struct Bench {
 /// Runs one permutation. Our own trouble is part of the answer, never a panic. `starting` is dropped when world and
 /// subject are up.
 pub async fn run<S>(bench: &Bench, permutation: &Permutation, starting: S) -> (Ran, Vec<Event>) {
+    run_with(bench, &bench.launch, permutation, starting).await
+}
+
+/// Runs one permutation on a subject that is started in another way than the bench's.
+pub async fn run_with<S>(
+    bench: &Bench,
+    launch: &Launch,
+    permutation: &Permutation,
+    starting: S,
+) -> (Ran, Vec<Event>) {
     let began = Instant::now();
     let recorder = Recorder::new();
     bench.stalls.watch(&recorder);
-    let error = drive(bench, permutation, &recorder, starting).await.err();
+    let error = drive(bench, launch, permutation, &recorder, starting).await.err();
     let events = recorder.finish();
     let ran = Ran {
         id: permutation.id.clone(),
@@ -61,6 +71,7 @@ pub async fn run<S>(bench: &Bench, permutation: &Permutation, starting: S) -> (R
 
 async fn drive<S>(
     bench: &Bench,
+    launch: &Launch,
     permutation: &Permutation,
     recorder: &Arc<Recorder>,
     starting: S,
@@ -76,7 +87,7 @@ async fn drive<S>(
             (id.clone(), native_options(&bench.manifest, session, facts, &bench.shared.ca_file))
         })
         .collect();
-    let subject = Subject::start(&bench.launch, recorder, &world.canaries).map_err(|e| e.to_string())?;
+    let subject = Subject::start(launch, recorder, &world.canaries).map_err(|e| e.to_string())?;
     let ready = subject.ready(START_LIMIT).await;
     drop(starting);
     if !ready {

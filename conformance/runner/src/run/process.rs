@@ -190,10 +190,13 @@ impl Process {
 
 /// Records an end and what was left over.
 pub fn record_end(recorder: &Recorder, exit: SubjectExit, left_over: u32) {
-    recorder.record(Fact::SubjectExit(exit));
-    if left_over > 0 {
-        recorder.record(Fact::SubjectLeftover(SubjectLeftover { processes: left_over }));
-    }
+    facts_of_end(exit, left_over).for_each(|fact| recorder.record(fact));
+}
+
+/// An end and what was left over, as facts.
+pub fn facts_of_end(exit: SubjectExit, left_over: u32) -> impl Iterator<Item = Fact> {
+    let left_over = (left_over > 0).then_some(SubjectLeftover { processes: left_over });
+    std::iter::once(Fact::SubjectExit(exit)).chain(left_over.map(Fact::SubjectLeftover))
 }
 
 /// How many living processes a group has.

@@ -1,6 +1,5 @@
 //! In which order and how many at once: waiting costs nothing, working does, moments need room.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use scenario_model::bundle::Ran;
 use scenario_model::clause::Clause;
-use scenario_model::event::Event;
+use scenario_model::event::{Event, Fact, SubjectExit};
 use scenario_model::judge::{Context, judge};
 use scenario_model::load::ResolvedCheck;
 use scenario_model::plan::Permutation;
@@ -17,7 +16,9 @@ use scenario_model::trace::Trace;
 use scenario_model::verdict::Outcome;
 use tokio::sync::{Semaphore, watch};
 
-use crate::run::permutation::{Bench, run};
+use crate::run::permutation::{Bench, END_LIMIT, run_with};
+use crate::run::process::facts_of_end;
+use crate::run::subject::Launch;
 
 /// An instant permutation works for some 70 ms: one that still has its place after this long is waiting.
 const WORKING: Duration = Duration::from_millis(700);
@@ -29,6 +30,8 @@ const REPEATS: u32 = 2;
 pub enum Progress {
     /// It has begun.
     Begun(String),
+    /// It is run once more.
+    Again(String),
     /// It has come to its end.
     Ended(String, Vec<(String, Outcome)>),
 }
@@ -69,12 +72,19 @@ pub async fn run_all(
 ) {
     let mut order: Vec<&Permutation> = permutations.to_vec();
     order.sort_by_key(|p| (p.lane(), std::cmp::Reverse(longest(p))));
+    let alone = bench.launch.alone();
     let mut again = Vec::new();
+    let mut hosted = Vec::new();
     {
         let mut running: FuturesUnordered<_> =
-            order.iter().map(|p| one(bench, p, places, stop.clone(), progress)).collect();
+            order.iter().map(|p| one(bench, &bench.launch, p, places, stop.clone(), progress)).collect();
         while let Some((permutation, (ran, events))) = running.next().await {
-            if !ran.interrupted && is_inconclusive(bench, permutation, rules, &events) {
+            if bench.launch.host().is_some() && !ran.interrupted {
+                // How its process ends is not known yet; until then this stands.
+                tell(bench, permutation, rules, &ran, &as_if_ended(&events), progress);
+                ended(ran.clone(), events.clone());
+                hosted.push((permutation, ran, events));
+            } else if !ran.interrupted && is_inconclusive(bench, permutation, rules, &events) {
                 again.push((permutation, ran, events));
             } else {
                 tell(bench, permutation, rules, &ran, &events, progress);
@@ -82,13 +92,21 @@ pub async fn run_all(
             }
         }
     }
+    for (permutation, ran, events) in hosted_to_their_end(bench, hosted, places, &stop, progress).await {
+        if is_inconclusive(bench, permutation, rules, &events) {
+            progress(Progress::Again(ran.id.clone()));
+            again.push((permutation, ran, events));
+        } else {
+            ended(ran, events);
+        }
+    }
     for (permutation, mut ran, mut events) in again {
         for repeat in 1..=REPEATS {
             if *stop.borrow_and_update() || !is_inconclusive(bench, permutation, rules, &events) {
                 break;
             }
-            let alone = Places::new(1);
-            let (_, next) = one(bench, permutation, &alone, stop.clone(), progress).await;
+            let one_place = Places::new(1);
+            let (_, next) = one(bench, &alone, permutation, &one_place, stop.clone(), progress).await;
             if next.0.interrupted {
                 break;
             }
@@ -100,8 +118,74 @@ pub async fn run_all(
     }
 }
 
+type Done<'p> = (&'p Permutation, Ran, Vec<Event>);
+
+/// Ends the process that served them all, and adds how it ended to each of them. If a process died, nobody knows yet whose
+/// fault that was: all run again, each in a process of its own. Who dies there, too, is guilty. If nobody does, they died of
+/// being together: then those that were in the process when it died keep that.
+async fn hosted_to_their_end<'p>(
+    bench: &Bench,
+    hosted: Vec<Done<'p>>,
+    places: &Places,
+    stop: &watch::Receiver<bool>,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Vec<Done<'p>> {
+    let Some(host) = bench.launch.host() else { return Vec::new() };
+    let end = host.shut_down(END_LIMIT).await;
+    let nobody_died = !hosted.iter().any(|(_, _, events)| died(events));
+    if let Some((exit, left_over)) = end.filter(|_| nobody_died) {
+        let facts: Vec<Fact> = facts_of_end(exit, left_over).collect();
+        return hosted.into_iter().map(|(p, ran, events)| with_facts(p, ran, events, &facts)).collect();
+    }
+    let alone = bench.launch.alone();
+    let again = hosted.iter().map(|(permutation, ran, _)| {
+        progress(Progress::Again(ran.id.clone()));
+        one(bench, &alone, permutation, places, stop.clone(), progress)
+    });
+    let again: Vec<_> = futures::future::join_all(again).await;
+    let guilty_found = again.iter().any(|(_, (_, events))| died(events));
+    let choose = |(first, (permutation, (ran, events))): (Done<'p>, (&'p Permutation, (Ran, Vec<Event>)))| {
+        let keeps_the_first = ran.interrupted || (died(&first.2) && !guilty_found);
+        let chosen = if keeps_the_first { first } else { (permutation, ran, events) };
+        progress(Progress::Ended(chosen.1.id.clone(), Vec::new()));
+        chosen
+    };
+    hosted.into_iter().zip(again).map(choose).collect()
+}
+
+/// The process ended before it was asked to.
+fn died(events: &[Event]) -> bool {
+    events.iter().any(|e| matches!(&e.fact, Fact::SubjectExit(exit) if !exit.asked))
+}
+
+fn with_facts<'p>(
+    permutation: &'p Permutation,
+    mut ran: Ran,
+    mut events: Vec<Event>,
+    facts: &[Fact],
+) -> Done<'p> {
+    let at_us = events.last().map_or(0, |e| e.at_us);
+    for fact in facts {
+        events.push(Event { seq: events.len() as u64, at_us, fact: fact.clone() });
+    }
+    ran.events = events.len() as u64;
+    (permutation, ran, events)
+}
+
+/// For the progress line only: a process that lives on is taken to end well.
+fn as_if_ended(events: &[Event]) -> Vec<Event> {
+    let mut events = events.to_vec();
+    if !events.iter().any(|e| matches!(e.fact, Fact::SubjectExit(_))) {
+        let well = SubjectExit { code: Some(0), signal: None, asked: true, ended_by_us: false, clean: true };
+        let (seq, at_us) = (events.len() as u64, events.last().map_or(0, |e| e.at_us));
+        events.push(Event { seq, at_us, fact: Fact::SubjectExit(well) });
+    }
+    events
+}
+
 async fn one<'p>(
     bench: &Bench,
+    launch: &Launch,
     permutation: &'p Permutation,
     places: &Places,
     mut stop: watch::Receiver<bool>,
@@ -127,7 +211,7 @@ async fn one<'p>(
         let permit = place.acquire_owned().await.expect("places are never closed");
         progress(Progress::Begun(permutation.id.clone()));
         let starting = places.starting.clone().acquire_owned().await.expect("places are never closed");
-        let run = run(bench, permutation, starting);
+        let run = run_with(bench, launch, permutation, starting);
         tokio::pin!(run);
         if let Ok(done) = tokio::time::timeout(WORKING, &mut run).await {
             return done;
@@ -162,7 +246,7 @@ fn outcomes(
     permutation: &Permutation,
     rules: &[ResolvedCheck],
     events: &[Event],
-) -> BTreeMap<String, Outcome> {
+) -> Vec<(String, Outcome)> {
     let trace = Trace::new(events.to_vec());
     let context = Context {
         scenario: permutation.scenario(),
@@ -179,7 +263,7 @@ fn is_inconclusive(
     rules: &[ResolvedCheck],
     events: &[Event],
 ) -> bool {
-    outcomes(bench, permutation, rules, events).values().any(|o| *o == Outcome::Inconclusive)
+    outcomes(bench, permutation, rules, events).iter().any(|(_, o)| *o == Outcome::Inconclusive)
 }
 
 fn tell(
@@ -191,7 +275,7 @@ fn tell(
     progress: &(dyn Fn(Progress) + Sync),
 ) {
     if !ran.interrupted {
-        let outcomes = outcomes(bench, permutation, rules, events).into_iter().collect();
+        let outcomes = outcomes(bench, permutation, rules, events);
         progress(Progress::Ended(permutation.id.clone(), outcomes));
     }
 }

@@ -11,7 +11,7 @@ use crate::canary::Canaries;
 use crate::recorder::Recorder;
 use crate::render::CaFile;
 use crate::run::lines::Lines;
-use crate::run::plugin::{PluginProgram, Tenant};
+use crate::run::plugin::{Host, PluginProgram, Tenant};
 use crate::run::process::{Program, StartError};
 use crate::target::Target;
 
@@ -33,6 +33,30 @@ impl Launch {
         match target.manifest.drive {
             Drive::Stdio => Self::Process(program),
             Drive::GrafanaPlugin => Self::Plugin(PluginProgram::new(program, target)),
+        }
+    }
+
+    /// All permutations in one process, where the drive allows it.
+    pub fn shared(&self) -> Self {
+        match self {
+            Self::Process(_) | Self::Inside(_) => self.clone(),
+            Self::Plugin(plugin) => Self::Plugin(plugin.shared()),
+        }
+    }
+
+    /// A process for each permutation.
+    pub fn alone(&self) -> Self {
+        match self {
+            Self::Process(_) | Self::Inside(_) => self.clone(),
+            Self::Plugin(plugin) => Self::Plugin(plugin.alone()),
+        }
+    }
+
+    /// What all permutations share.
+    pub fn host(&self) -> Option<&Arc<Host>> {
+        match self {
+            Self::Process(_) | Self::Inside(_) => None,
+            Self::Plugin(plugin) => plugin.host(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod certify;
 mod interrupt;
 mod mistakes;
+mod plugins;
 mod proof;
 mod subjects;
 

@@ -4,10 +4,13 @@
 
 mod answer;
 mod handshake;
+mod hclog;
+mod host;
 mod process;
 mod settings;
 mod tenant;
 mod tenants;
 
+pub use host::Host;
 pub use process::PluginProgram;
 pub use tenant::Tenant;

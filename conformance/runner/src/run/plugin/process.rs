@@ -13,13 +13,14 @@ use plugin_protocol::go_plugin::grpc_stdio_client::GrpcStdioClient;
 use scenario_model::event::SubjectExit;
 use tokio::io::{AsyncRead, BufReader};
 use tokio::net::UnixStream;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 use crate::run::log::next_line;
 use crate::run::plugin::handshake::{self, Address};
+use crate::run::plugin::host::Host;
 use crate::run::plugin::tenants::Tenants;
 use crate::run::process::{Process, Program, StartError};
 use crate::target::Target;
@@ -40,6 +41,7 @@ pub struct PluginProgram {
     pub id: String,
     /// The version in its `plugin.json`.
     pub version: Option<String>,
+    host: Option<Arc<Host>>,
 }
 
 impl PluginProgram {
@@ -52,7 +54,24 @@ impl PluginProgram {
             Some(plugin) => (plugin.id.clone(), plugin.version.clone()),
             None => (target.manifest.name.clone(), target.manifest.version.clone()),
         };
-        Self { program, id, version }
+        Self { program, id, version, host: None }
+    }
+}
+
+impl PluginProgram {
+    /// All subjects that are started from it are one process.
+    pub fn shared(&self) -> Self {
+        Self { host: Some(Arc::default()), ..self.clone() }
+    }
+
+    /// Each subject is a process of its own.
+    pub fn alone(&self) -> Self {
+        Self { host: None, ..self.clone() }
+    }
+
+    /// What the subjects share, if they do.
+    pub fn host(&self) -> Option<&Arc<Host>> {
+        self.host.as_ref()
     }
 }
 
@@ -79,6 +98,7 @@ pub struct PluginProcess {
     /// It has closed its stdout.
     pub gone: watch::Receiver<bool>,
     process: Mutex<Option<Process>>,
+    ended: OnceCell<(SubjectExit, u32)>,
     readers: Mutex<Vec<JoinHandle<()>>>,
     next_id: AtomicI64,
     /// Its sockets; removed with it.
@@ -86,17 +106,17 @@ pub struct PluginProcess {
 }
 
 impl PluginProcess {
-    /// Starts a plugin; the handshake goes on by itself.
+    /// Starts a plugin; the handshake goes on by itself. Who has entered before misses no line.
     ///
     /// # Errors
     /// If it cannot be executed.
-    pub fn start(program: &PluginProgram) -> Result<Arc<Self>, StartError> {
+    pub fn start(program: &PluginProgram, tenants: Tenants) -> Result<Arc<Self>, StartError> {
         let sockets = tempfile::tempdir().map_err(StartError::Folder)?;
         let mut started = program.program.clone();
         started.env.push(("PLUGIN_UNIX_SOCKET_DIR".to_owned(), sockets.path().display().to_string()));
         started.without.extend(NOT_SET.map(str::to_owned));
         let (process, pipes) = started.spawn(Stdio::null())?;
-        let tenants = Arc::new(Tenants::default());
+        let tenants = Arc::new(tenants);
         let (state_sender, state) = watch::channel(State::Starting);
         let (gone_sender, gone) = watch::channel(false);
         let readers = vec![
@@ -109,6 +129,7 @@ impl PluginProcess {
             state,
             gone,
             process: Mutex::new(Some(process)),
+            ended: OnceCell::new(),
             readers: Mutex::new(readers),
             next_id: AtomicI64::new(1),
             _sockets: sockets,
@@ -120,9 +141,14 @@ impl PluginProcess {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Tells it to end, waits, ends what is left over. How it ended and how many processes it left; `None` the second time.
-    pub async fn shut_down(&self, limit: Duration) -> Option<(SubjectExit, u32)> {
-        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    /// Tells it to end, waits, ends what is left over, once. How it ended and how many processes it left.
+    pub async fn shut_down(&self, limit: Duration) -> (SubjectExit, u32) {
+        self.ended.get_or_init(|| self.end(limit)).await.clone()
+    }
+
+    async fn end(&self, limit: Duration) -> (SubjectExit, u32) {
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut process = process.expect("it is ended once");
         let ended_before = *self.gone.borrow() || process.has_ended();
         let state = self.state.borrow().clone();
         let limit = match state {
@@ -146,7 +172,7 @@ impl PluginProcess {
                 reader.abort();
             }
         }
-        Some((ended.fact(!ended_before), left_over))
+        (ended.fact(!ended_before), left_over)
     }
 }
 

@@ -20,6 +20,7 @@ use crate::recorder::Recorder;
 use crate::run::plugin::answer::{self, REF_ID, Read};
 use crate::run::plugin::process::{PluginProcess, PluginProgram, State};
 use crate::run::plugin::settings::saved;
+use crate::run::plugin::tenants::Tenants;
 use crate::run::process::{StartError, record_end};
 use crate::run::subject::{Answer, Reply};
 
@@ -47,7 +48,7 @@ enum NoAnswer {
 }
 
 impl Tenant {
-    /// Starts a plugin.
+    /// Starts a plugin, or moves into the one that all share.
     ///
     /// # Errors
     /// If it cannot be executed.
@@ -56,8 +57,14 @@ impl Tenant {
         recorder: &Arc<Recorder>,
         canaries: &Arc<Canaries>,
     ) -> Result<Self, StartError> {
-        let process = PluginProcess::start(program)?;
-        let key = process.tenants.enter(recorder, canaries);
+        let (process, key) = match program.host() {
+            Some(host) => host.enter(program, recorder, canaries)?,
+            None => {
+                let tenants = Tenants::default();
+                let key = tenants.enter(recorder, canaries);
+                (PluginProcess::start(program, tenants)?, key)
+            }
+        };
         Ok(Self {
             process,
             key,
@@ -86,11 +93,13 @@ impl Tenant {
         }
     }
 
-    /// Ends the process and records how it went.
+    /// Ends the process and records how it went; one that is shared lives on, unless it has died under our hands.
     pub async fn finish(self, limit: Duration) {
-        if let Some((exit, left_over)) = self.process.shut_down(limit).await {
-            record_end(&self.recorder, exit, left_over);
+        if self.process.program.host().is_some() && !*self.process.gone.borrow() {
+            return;
         }
+        let (exit, left_over) = self.process.shut_down(limit).await;
+        record_end(&self.recorder, exit, left_over);
     }
 
     fn hello(&self) -> Read {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::canary::Canaries;
 use crate::recorder::Recorder;
 use crate::run::log::Noise;
+use crate::run::plugin::hclog::readable;
 use crate::run::plugin::settings::uid;
 
 /// The permutations that a process serves now.
@@ -51,6 +52,7 @@ impl Tenants {
     /// A line of the log: to whose data source it names, or else to all.
     pub fn log(&self, line: &[u8]) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = &*readable(line);
         let text = String::from_utf8_lossy(line);
         let named =
             inner.open.iter().find(|(_, open)| open.data_sources.iter().any(|uid| text.contains(uid)));

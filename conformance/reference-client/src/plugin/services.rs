@@ -1,0 +1,150 @@
+//! What Grafana asks: queries, "Save & test", resources, and to end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::stream::{self, BoxStream, StreamExt as _};
+use plugin_protocol::go_plugin::Empty;
+use plugin_protocol::go_plugin::grpc_controller_server::GrpcController;
+use plugin_protocol::pluginv2::check_health_response::HealthStatus;
+use plugin_protocol::pluginv2::data_server::Data;
+use plugin_protocol::pluginv2::diagnostics_server::Diagnostics;
+use plugin_protocol::pluginv2::resource_server::Resource;
+use plugin_protocol::pluginv2::{
+    CallResourceRequest, CallResourceResponse, CheckHealthRequest, CheckHealthResponse, DataQuery,
+    DataResponse, PluginContext, QueryDataRequest, QueryDataResponse,
+};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status};
+
+use crate::behaviour::{Behaviour, Defect};
+use crate::failure::{Class, Failure};
+use crate::flight::Operation;
+use crate::plugin::frame::frames;
+use crate::plugin::instances::Instances;
+use crate::stdio::End;
+
+/// The services of the plugin.
+#[derive(Clone)]
+pub(crate) struct Plugin {
+    pub(crate) instances: Arc<Instances>,
+    pub(crate) behaviour: Behaviour,
+    pub(crate) end: mpsc::Sender<End>,
+}
+
+/// What an operation came to: its frames.
+type Answer = Result<Vec<Vec<u8>>, Failure>;
+
+impl Plugin {
+    /// What a call comes to, or what a defect makes of it.
+    async fn answer(&self, context: Option<PluginContext>, operation: Operation) -> Answer {
+        let end = match self.behaviour.defect {
+            Some(Defect::Null) => return Err(Failure::new(Class::Protocol, "not implemented")),
+            Some(Defect::Liar) => return Ok(Vec::new()),
+            Some(Defect::Crash) => Some(End::Aborted),
+            Some(Defect::EarlyExit) => Some(End::ExitedEarly),
+            Some(Defect::Segv) => Some(End::Segfaulted),
+            Some(Defect::Silent) => return std::future::pending().await,
+            _ => None,
+        };
+        if let Some(end) = end {
+            // The process ends before there is an answer.
+            let _ = self.end.send(end).await;
+            return std::future::pending().await;
+        }
+        let (session, user) = self.instances.of(context)?;
+        frames(&session.run(&operation, user).await?)
+    }
+
+    async fn query(&self, context: Option<PluginContext>, query: &DataQuery) -> DataResponse {
+        let json: Value = serde_json::from_slice(&query.json).unwrap_or_default();
+        // Older dashboards hold `queryText`.
+        let sql = ["query", "queryText"].iter().find_map(|name| json[*name].as_str()).unwrap_or_default();
+        match self.answer(context, Operation::Query { sql: sql.to_owned() }).await {
+            Ok(frames) => DataResponse { frames, status: 200, ..DataResponse::default() },
+            Err(failure) => DataResponse {
+                error: failure.message,
+                status: 502,
+                error_source: "downstream".to_owned(),
+                ..DataResponse::default()
+            },
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Data for Plugin {
+    async fn query_data(
+        &self,
+        request: Request<QueryDataRequest>,
+    ) -> Result<Response<QueryDataResponse>, Status> {
+        let request = request.into_inner();
+        let mut responses = HashMap::new();
+        for query in &request.queries {
+            let response = self.query(request.plugin_context.clone(), query).await;
+            responses.insert(query.ref_id.clone(), response);
+        }
+        Ok(Response::new(QueryDataResponse { responses }))
+    }
+}
+
+#[tonic::async_trait]
+impl Diagnostics for Plugin {
+    async fn check_health(
+        &self,
+        request: Request<CheckHealthRequest>,
+    ) -> Result<Response<CheckHealthResponse>, Status> {
+        let operation = Operation::Query { sql: "SELECT 1".to_owned() };
+        let (status, message) = match self.answer(request.into_inner().plugin_context, operation).await {
+            Ok(_) => (HealthStatus::Ok, "the server answers".to_owned()),
+            Err(failure) => (HealthStatus::Error, failure.message),
+        };
+        let response =
+            CheckHealthResponse { status: status.into(), message, ..CheckHealthResponse::default() };
+        Ok(Response::new(response))
+    }
+}
+
+#[tonic::async_trait]
+impl Resource for Plugin {
+    type CallResourceStream = BoxStream<'static, Result<CallResourceResponse, Status>>;
+
+    async fn call_resource(
+        &self,
+        request: Request<CallResourceRequest>,
+    ) -> Result<Response<Self::CallResourceStream>, Status> {
+        let request = request.into_inner();
+        let (code, body) = if request.path == "flightsql/tables" {
+            match self.answer(request.plugin_context, Operation::Tables).await {
+                Ok(frames) => (200, serde_json::json!({ "frames": frames.len() })),
+                Err(failure) => (502, serde_json::json!({ "error": failure.message })),
+            }
+        } else {
+            (404, serde_json::json!({ "error": "there is no such resource" }))
+        };
+        let body = body.to_string().into_bytes();
+        let answer = CallResourceResponse { code, body, ..CallResourceResponse::default() };
+        Ok(Response::new(stream::once(async { Ok(answer) }).boxed()))
+    }
+}
+
+/// Ends the process when it is told to.
+pub(crate) struct Controller {
+    pub(crate) behaviour: Behaviour,
+    pub(crate) end: mpsc::Sender<End>,
+}
+
+#[tonic::async_trait]
+impl GrpcController for Controller {
+    async fn shutdown(&self, _: Request<Empty>) -> Result<Response<Empty>, Status> {
+        let end = match self.behaviour.defect {
+            Some(Defect::Lingers) => return Ok(Response::new(Empty {})),
+            Some(Defect::NonzeroExit) => End::Failed,
+            _ => End::Finished,
+        };
+        // Full: it ends already.
+        let _ = self.end.try_send(end);
+        Ok(Response::new(Empty {}))
+    }
+}
