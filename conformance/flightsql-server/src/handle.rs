@@ -75,12 +75,12 @@ mod tests {
     #[test]
     fn a_handle_is_read_as_it_was_written() {
         let handle = Handle { sql: "SELECT 'é'".into(), id: Some("t-1".into()) };
-        assert_eq!(Handle::decode(&handle.encode()).unwrap(), handle);
+        assert_eq!(Handle::decode(&handle.encode()).ok(), Some(handle));
     }
 
     #[test]
     fn sql_text_is_a_handle() {
-        assert_eq!(Handle::decode(b"SELECT 1").unwrap(), Handle { sql: "SELECT 1".into(), id: None });
+        assert_eq!(Handle::decode(b"SELECT 1").ok(), Some(Handle { sql: "SELECT 1".into(), id: None }));
         assert!(Handle::decode(b"\0fc1{").is_err());
         assert!(Handle::decode(b"\xff\xff").is_err());
     }

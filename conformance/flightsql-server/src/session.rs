@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_cookie_is_found_among_others() {
         let mut metadata = MetadataMap::new();
-        metadata.insert("cookie", format!("a=b; {COOKIE}=xyz").parse().unwrap());
+        metadata.insert("cookie", format!("a=b; {COOKIE}=xyz").parse().expect("a header value"));
         assert_eq!(cookie(&metadata), Some("xyz".to_owned()));
     }
 }

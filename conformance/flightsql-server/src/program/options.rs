@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_wrong_user_is_not_repeated() {
-        let said = user("secret-without-colon").unwrap_err().to_string();
+        let said = user("secret-without-colon").expect_err("there is no colon").to_string();
         assert!(!said.contains("secret-without"), "{said}");
     }
 }
