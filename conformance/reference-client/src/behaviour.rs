@@ -82,7 +82,7 @@ named! {
         SharedTooBroadly = "shared-too-broadly": "one token for all sessions of the process, whatever their configuration",
         CachesFailures = "caches-failures": "remembers a failed token fetch for ever",
 
-        NeverRenews = "never-renews": "uses the first token for ever",
+        NeverRenews = "never-renews": "uses the first token for ever, refused or not",
         NoSkew = "no-skew": "renews a token only after it has expired",
         ThinSkew = "thin-skew": "renews a token 200 ms before it expires",
         LoopsBelowSkew = "loops-below-skew": "fetches a token for every query when its lifetime is below 5 s",
@@ -118,6 +118,7 @@ named! {
         DoubleSlash = "double-slash": "keeps the issuer's trailing slash before the well-known path",
         DropsIssuerPath = "drops-issuer-path": "looks for the discovery document at the root of the issuer's host",
         DiscoveryEveryTime = "discovery-every-time": "asks for the discovery document before every query",
+        ProbesPaths = "probes-paths": "asks for the discovery document at another path first",
         GuessesTokenEndpoint = "guesses-token-endpoint": "invents a token endpoint when the document names none",
         AcceptsForeignIssuer = "accepts-foreign-issuer": "accepts a discovery document of another issuer",
         FollowsRedirectWithSecret = "follows-redirect-with-secret": "follows a redirect of the token request and takes the credentials along",
@@ -127,6 +128,8 @@ named! {
         HeaderAndBody = "header-and-body": "sends the client's credentials in the header and in the body",
         NeverPosts = "never-posts": "knows client_secret_basic only",
         NeverBasic = "never-basic": "knows client_secret_post only",
+        WrongStyleTwice = "wrong-style-twice": "tries the wrong client authentication twice before the right one",
+        EmptyScope = "empty-scope": "sends an empty scope when none is configured",
         RawBasic = "raw-basic": "puts id and secret into the Basic header without form-encoding",
         DropsScope = "drops-scope": "does not send the scope",
         DropsAudience = "drops-audience": "does not send the audience",
@@ -139,6 +142,7 @@ named! {
         TokenInLog = "token-in-log": "writes the access token to its log",
         PassesEcho = "passes-echo": "passes on what the issuer echoes, secrets included",
 
+        SwallowsErrors = "swallows-errors": "reports a query that failed as one without rows",
         PartialSuccess = "partial-success": "reports a stream that broke as success",
         HandshakeEveryQuery = "handshake-every-query": "logs in anew for every query",
         BasicOnEveryCall = "basic-on-every-call": "sends the password on every call instead of the handshake's token",

@@ -87,6 +87,9 @@ impl Session {
             return Err(Failure::new(Class::Timeout, "an earlier operation has timed out"));
         }
         let result = within(self.behaviour().call_limit(), "the call", self.attempts(operation, user)).await;
+        if result.is_err() && self.behaviour().has(Defect::SwallowsErrors) {
+            return Ok(0);
+        }
         result.map_err(|failure| {
             if self.behaviour().has(Defect::PoisonedAfterFailure) && failure.class == Class::Timeout {
                 self.poisoned.store(true, Ordering::SeqCst);
@@ -107,7 +110,7 @@ impl Session {
         let behaviour = self.behaviour();
         self.enter(user.as_ref()).await;
         let mut retries = match behaviour.defect {
-            Some(Defect::IgnoresRevocation) => 0,
+            Some(Defect::IgnoresRevocation | Defect::NeverRenews) => 0,
             Some(Defect::Retries401ForEver) => 30,
             _ => 1,
         };

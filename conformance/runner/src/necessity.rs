@@ -1,6 +1,6 @@
 //! Is every clause needed? Dropped, it must change some verdict of some defect or variant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use scenario_model::bundle::Ran;
 use scenario_model::judge::{Context, judge};
@@ -19,9 +19,9 @@ pub struct Recording {
     pub traces: Vec<(Permutation, Ran, Trace)>,
 }
 
-/// Clauses whose loss nobody would notice.
-pub fn unnecessary(recordings: &[Recording], judged_by: &Judge) -> Vec<String> {
-    let mut problems = Vec::new();
+/// Clauses whose loss no verdict would show, as `<scenario>#<check> expect 1`.
+pub fn unnecessary(recordings: &[Recording], judged_by: &Judge) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
     for loaded in judged_by.scenarios() {
         let Some(first) = loaded.combinations.first() else { continue };
         for (nth, check) in first.checks.iter().enumerate() {
@@ -33,15 +33,12 @@ pub fn unnecessary(recordings: &[Recording], judged_by: &Judge) -> Vec<String> {
                 );
                 if !noticed {
                     let (kind, at) = place(check, clause);
-                    problems.push(format!(
-                        "{}: without clause {at} of `{kind}` every verdict stays the same",
-                        check.id
-                    ));
+                    found.insert(format!("{} {kind} {at}", check.id));
                 }
             }
         }
     }
-    problems
+    found
 }
 
 fn place(check: &ResolvedCheck, clause: usize) -> (&'static str, usize) {

@@ -4,6 +4,7 @@
 //! A defect that nobody sees, a check that nobody fails, a variant that does not pass: each is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -38,6 +39,9 @@ use crate::target::Target;
 
 /// The matrix that is checked in.
 const MATRIX: &str = include_str!("../../../fixtures/selftest/matrix.json");
+
+/// Clauses that no defect shows to be needed yet: the list may only become shorter.
+const UNPROVEN: &str = include_str!("../../../fixtures/selftest/unproven-clauses.json");
 
 /// Defects that do nothing real: no check may pass for them.
 const DO_NOTHING: [Defect; 5] =
@@ -131,7 +135,7 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
     problems.extend(withheld(&recordings, &judge));
     if args.only.is_empty() {
         problems.extend(unseen(&matrix, &catalogue));
-        problems.extend(necessity::unnecessary(&recordings, &judge));
+        problems.extend(unproven(&necessity::unnecessary(&recordings, &judge), args.write_matrix.as_deref())?);
     }
     let judged = judging.elapsed();
 
@@ -299,6 +303,22 @@ fn unseen(matrix: &Matrix, catalogue: &Catalogue) -> Vec<String> {
         }
     }
     problems
+}
+
+/// Clauses that no verdict depends on and that are not on the list, and entries of the list that are proven by now.
+/// Beside a matrix that is written, the list is written, too.
+fn unproven(found: &BTreeSet<String>, matrix: Option<&Path>) -> Result<Vec<String>, OperatorError> {
+    if let Some(matrix) = matrix {
+        let mut text = serde_json::to_string_pretty(found).expect("plain data");
+        text.push('\n');
+        output::write(&matrix.with_file_name("unproven-clauses.json"), &text)?;
+        return Ok(Vec::new());
+    }
+    let listed: BTreeSet<String> = serde_json::from_str(UNPROVEN)
+        .map_err(|e| OperatorError::Ours(format!("the list of unproven clauses cannot be read: {e}")))?;
+    let new = found.difference(&listed).map(|c| format!("without {c} every verdict stays the same"));
+    let gone = listed.difference(found).map(|c| format!("{c} is proven by now: take it off the list"));
+    Ok(new.chain(gone).collect())
 }
 
 /// How the matrix differs from the one that is checked in, for those that were run.

@@ -54,45 +54,58 @@ impl fmt::Display for Seconds {
     }
 }
 
-/// Which end of a step.
+/// What of a step a moment is relative to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edge {
     /// The moment at which its first call was sent.
     Begin,
     /// The moment at which its last reply came.
     End,
+    /// Its begin and the lifetime of the tokens of the issuer `main`: a token that it fetched expires just after.
+    Expiry,
 }
 
-/// A moment relative to a step: `first + 1s` (from its begin), `stuck.end`, `heal.end + 0.2s`.
+/// A moment relative to a step: `first + 1s` (from its begin), `stuck.end`, `heal.end + 0.2s`, `first.expiry - 300ms`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Moment {
     /// The step that it is relative to.
     pub step: String,
-    /// Its begin or end.
+    /// Its begin, its end or the expiry of what it fetched.
     pub edge: Edge,
     /// How long after.
     pub after: Seconds,
+    /// How long before; only for the expiry.
+    pub before: Seconds,
 }
 
 impl TryFrom<String> for Moment {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let (anchor, after) = match text.split_once('+') {
-            Some((anchor, after)) => (anchor.trim(), Seconds::try_from(after.to_owned())?),
-            None => (text.trim(), Seconds(0.0)),
+        let zero = Seconds(0.0);
+        let seconds = |text: &str| Seconds::try_from(text.to_owned());
+        let (anchor, after, before) = match (text.split_once('+'), text.split_once(" - ")) {
+            (Some((anchor, after)), _) => (anchor.trim(), seconds(after)?, zero),
+            (None, Some((anchor, before))) => (anchor.trim(), zero, seconds(before)?),
+            (None, None) => (text.trim(), zero, zero),
         };
         let (step, edge) = match anchor.split_once('.') {
             Some((step, "end")) => (step, Edge::End),
             Some((step, "begin")) => (step, Edge::Begin),
-            Some((_, other)) => return Err(format!("unknown edge `.{other}`: expected `.begin` or `.end`")),
+            Some((step, "expiry")) => (step, Edge::Expiry),
+            Some((_, other)) => {
+                return Err(format!("unknown edge `.{other}`: expected `.begin`, `.end` or `.expiry`"));
+            }
             None => (anchor, Edge::Begin),
         };
         if step.is_empty() || step.contains(char::is_whitespace) {
             return Err(format!("`{text}` is not a moment: expected `STEP + 1s` or `STEP.end`"));
         }
-        Ok(Self { step: step.to_owned(), edge, after })
+        if before.0 > 0.0 && edge != Edge::Expiry {
+            return Err(format!("`{text}` is before a step: only `STEP.expiry - 1s` can be"));
+        }
+        Ok(Self { step: step.to_owned(), edge, after, before })
     }
 }
 
@@ -107,10 +120,14 @@ impl fmt::Display for Moment {
         let edge = match self.edge {
             Edge::Begin => "",
             Edge::End => ".end",
+            Edge::Expiry => ".expiry",
         };
         write!(f, "{}{edge}", self.step)?;
         if self.after.0 > 0.0 {
             write!(f, " + {}", self.after)?;
+        }
+        if self.before.0 > 0.0 {
+            write!(f, " - {}", self.before)?;
         }
         Ok(())
     }
@@ -252,10 +269,11 @@ mod tests {
 
     #[test]
     fn moments_and_windows_round_trip() {
-        for text in ["first", "first + 1s", "stuck.end", "heal.end + 200ms"] {
+        for text in ["first", "first + 1s", "stuck.end", "heal.end + 200ms", "first.expiry - 300ms"] {
             assert_eq!(Moment::try_from(text.to_owned()).expect(text).to_string(), text);
         }
         assert!(Moment::try_from("first.middle".to_owned()).is_err());
+        assert!(Moment::try_from("first - 1s".to_owned()).is_err());
         for text in ["first", "first..cached"] {
             assert_eq!(Window::try_from(text.to_owned()).expect(text).to_string(), text);
         }

@@ -12,7 +12,11 @@ async fn tokens_of_mock_idp_are_taken() {
     let mut config = Config::new(Arc::new(KeyPool::new()), Arc::new(drop));
     config.scheme = Scheme::Http;
     config.token.audience = "flight".to_owned();
-    config.clients = Clients::Registered(vec![Client { id: "robot".into(), secret: Secret::new("secret") }]);
+    config.clients = Clients::Registered(vec![Client {
+        id: "robot".into(),
+        secret: Secret::new("secret"),
+        ..mock_idp::Client::default()
+    }]);
     let issuer = MockIdp::start(config).await.unwrap();
     let form = [("grant_type", "client_credentials"), ("client_id", "robot"), ("client_secret", "secret")];
     let answer = reqwest::Client::builder()

@@ -203,6 +203,12 @@ impl Inner {
     async fn request_token(&self, endpoint: &Url, advertised: Option<Style>) -> Result<Token, Failure> {
         let remembered = self.lock().style;
         let (style, other) = styles(self.behaviour, advertised, remembered);
+        if self.behaviour.has(Defect::WrongStyleTwice) {
+            let wrong = if style == Style::Basic { Style::Post } else { Style::Basic };
+            for _ in 0..2 {
+                self.exchange(endpoint, wrong).await?;
+            }
+        }
         let (status, body, asked_at) = self.exchange(endpoint, style).await?;
         let refused = status != StatusCode::OK && answer::is_invalid_client(status, &body);
         match other.filter(|_| refused) {

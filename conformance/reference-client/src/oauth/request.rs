@@ -71,6 +71,9 @@ impl TokenRequest<'_> {
         if let Some(scope) = self.oauth.scope.as_deref().filter(|_| !self.behaviour.has(Defect::DropsScope)) {
             pairs.push(("scope", scope));
         }
+        if self.oauth.scope.is_none() && self.behaviour.has(Defect::EmptyScope) {
+            pairs.push(("scope", ""));
+        }
         if let Some(audience) =
             self.oauth.audience.as_deref().filter(|_| !self.behaviour.has(Defect::DropsAudience))
         {

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use scenario_model::clause::Clause;
 use scenario_model::event::{Fact, Reply as ReplyEvent, Said, StepBegin, StepEnd, WorldChange};
 use scenario_model::load::ResolvedCheck;
-use scenario_model::moment::Edge;
+use scenario_model::moment::{Edge, Moment};
 use scenario_model::scenario::{Op, Scenario, Step, Surface};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, watch};
@@ -68,7 +68,7 @@ impl<'a> Stage<'a> {
             let before = nth.checked_sub(1).map(|n| scenario.step[n].id.as_str());
             let marks = &marks;
             async move {
-                wait_for_moment(step, before, marks).await;
+                wait_for_moment(step, before, marks, self.world.token_lifetime()).await;
                 let (begin, end) = &marks[step.id.as_str()];
                 begin.send_replace(Some(Instant::now()));
                 self.step(step, bound(&step.id, checks)).await;
@@ -174,20 +174,28 @@ fn request<'k>(
     request
 }
 
-async fn wait_for_moment(step: &Step, before: Option<&str>, marks: &BTreeMap<&str, (Mark, Mark)>) {
-    let (anchor, edge, after) = match (&step.at, before) {
-        (Some(moment), _) => (moment.step.as_str(), moment.edge, moment.after.0),
-        (None, Some(before)) => (before, Edge::End, 0.0),
-        (None, None) => return,
+async fn wait_for_moment(
+    step: &Step,
+    before: Option<&str>,
+    marks: &BTreeMap<&str, (Mark, Mark)>,
+    lifetime: Duration,
+) {
+    let of = |moment: &Moment| {
+        let offset = moment.after.0 - moment.before.0;
+        match moment.edge {
+            Edge::Begin => (marks[moment.step.as_str()].0.subscribe(), offset),
+            Edge::End => (marks[moment.step.as_str()].1.subscribe(), offset),
+            Edge::Expiry => (marks[moment.step.as_str()].0.subscribe(), lifetime.as_secs_f64() + offset),
+        }
     };
-    let (begin, end) = &marks[anchor];
-    let mut mark = match edge {
-        Edge::Begin => begin.subscribe(),
-        Edge::End => end.subscribe(),
+    let (mut mark, after) = match (&step.at, before) {
+        (Some(moment), _) => of(moment),
+        (None, Some(before)) => (marks[before].1.subscribe(), 0.0),
+        (None, None) => return,
     };
     let moment = mark.wait_for(Option::is_some).await.ok().and_then(|m| *m);
     if let Some(moment) = moment {
-        tokio::time::sleep_until(moment + Duration::from_secs_f64(after)).await;
+        tokio::time::sleep_until(moment + Duration::from_secs_f64(after.max(0.0))).await;
     }
 }
 

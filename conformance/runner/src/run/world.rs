@@ -103,6 +103,7 @@ pub struct World {
     server: flight::FlightSqlServer,
     elsewhere: idp::OtherOrigin,
     issuer_settings: BTreeMap<String, Issuer>,
+    token_lifetime: Duration,
     /// What each session is given.
     pub sessions: BTreeMap<String, (Session, SessionFacts)>,
     /// Secrets of this world.
@@ -182,7 +183,14 @@ impl World {
             .collect();
         let issuer_settings =
             spec.issuers.iter().map(|(name, (settings, _))| (name.clone(), settings.clone())).collect();
-        Ok(Self { issuers, server, elsewhere, issuer_settings, sessions, canaries })
+        let main = spec.issuers.get(IssuerName::Main.as_str()).or_else(|| spec.issuers.values().next());
+        let token_lifetime = Duration::from_secs(main.map_or(3600, |(_, lifetime)| *lifetime));
+        Ok(Self { issuers, server, elsewhere, issuer_settings, token_lifetime, sessions, canaries })
+    }
+
+    /// Lifetime of the tokens of the issuer `main`, or of the only one.
+    pub fn token_lifetime(&self) -> Duration {
+        self.token_lifetime
     }
 
     /// Changes the world, at once.
