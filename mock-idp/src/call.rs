@@ -38,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) too_long: bool,
+    /// The host that the request named: `Host`, or `:authority` of HTTP/2.
+    pub(crate) named_host: Option<String>,
     pub(crate) peer: Peer,
     /// Parameters of the form, or of the query of a GET, in order.
     pub(crate) params: Vec<(String, String)>,
@@ -51,12 +53,14 @@ impl Call {
         let is_get = matches!(parts.method, Method::GET | Method::HEAD);
         let params = if is_get {
             form(query.as_deref().unwrap_or_default().as_bytes())
-        } else if is_form(&parts.headers) {
-            form(&body)
-        } else {
+        } else if is_json(&parts.headers) {
             Vec::new()
+        } else {
+            // Under a wrong media type it is refused, but the record shows what was meant.
+            form(&body)
         };
         let basic = text_of(&parts.headers, &header::AUTHORIZATION).and_then(|a| client_auth::basic(&a));
+        let named_host = host_of(&parts.headers, &parts.uri);
         let post = if is_get { None } else { client_auth::post(&params) };
         Self {
             endpoint,
@@ -66,6 +70,7 @@ impl Call {
             headers: parts.headers,
             body,
             too_long,
+            named_host,
             peer,
             params,
             basic,
@@ -85,9 +90,10 @@ impl Call {
 
     /// A parameter that must not be repeated and is (RFC 6749 §3.1, §3.2).
     pub(crate) fn repeated(&self) -> Option<&str> {
-        let mut seen = std::collections::HashSet::new();
         let once = |name: &str| name != "resource" && name != "audience";
-        self.params.iter().map(|(n, _)| n.as_str()).find(|n| once(n) && !seen.insert(*n))
+        let mut names: Vec<&str> = self.params.iter().map(|(n, _)| n.as_str()).filter(|n| once(n)).collect();
+        names.sort_unstable();
+        names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
     }
 
     /// The client that the request says it is from, believed by nobody yet.
@@ -159,6 +165,15 @@ pub(crate) fn is_form(headers: &HeaderMap) -> bool {
     })
 }
 
+fn is_json(headers: &HeaderMap) -> bool {
+    text_of(headers, &header::CONTENT_TYPE).is_some_and(|c| c.to_ascii_lowercase().contains("json"))
+}
+
 pub(crate) fn text_of(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     headers.get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
+}
+
+/// The host that a request names.
+pub(crate) fn host_of(headers: &HeaderMap, uri: &http::Uri) -> Option<String> {
+    text_of(headers, &header::HOST).or_else(|| uri.authority().map(ToString::to_string))
 }

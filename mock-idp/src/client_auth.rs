@@ -42,6 +42,8 @@ pub(crate) struct Authenticated {
     pub(crate) client: Option<Client>,
     /// SHA-256 of its certificate, if it came with one (RFC 8705 §3.1).
     pub(crate) certificate: Option<String>,
+    /// Thumbprint of the key that a DPoP proof was made with (RFC 9449).
+    pub(crate) proven_key: Option<String>,
 }
 
 /// What the request brought to authenticate its client.
@@ -154,13 +156,14 @@ fn verified(asked: &Asked<'_>, proof: &Proof<'_>) -> Result<Authenticated, OAuth
                 is_public: false,
                 client,
                 certificate,
+                proven_key: None,
             })
         }
         Proof::Assertion(assertion) => {
             let client_id = crate::assertion::client_of(asked, assertion, &lookup)?;
             let client = lookup(&client_id)?;
             method_is(&client, &["client_secret_jwt", "private_key_jwt"])?;
-            Ok(Authenticated { client_id, is_public: false, client, certificate })
+            Ok(Authenticated { client_id, is_public: false, client, certificate, proven_key: None })
         }
         Proof::Certificate(der, id) => {
             let client = lookup(id)?;
@@ -171,7 +174,7 @@ fn verified(asked: &Asked<'_>, proof: &Proof<'_>) -> Result<Authenticated, OAuth
             if !right {
                 return Err(OAuthError::invalid_client("the certificate is not the one that is registered"));
             }
-            Ok(Authenticated { client_id: id.clone(), is_public, client, certificate })
+            Ok(Authenticated { client_id: id.clone(), is_public, client, certificate, proven_key: None })
         }
         Proof::Nothing(None) => Err(OAuthError::invalid_client("no client authentication")),
         Proof::Nothing(Some(id)) => {
@@ -180,7 +183,13 @@ fn verified(asked: &Asked<'_>, proof: &Proof<'_>) -> Result<Authenticated, OAuth
             if client.as_ref().is_some_and(|c| !c.secret.expose().is_empty()) {
                 return Err(OAuthError::invalid_client("no client authentication"));
             }
-            Ok(Authenticated { client_id: id.clone(), is_public: true, client, certificate })
+            Ok(Authenticated {
+                client_id: id.clone(),
+                is_public: true,
+                client,
+                certificate,
+                proven_key: None,
+            })
         }
     }
 }

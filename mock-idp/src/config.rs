@@ -1,5 +1,6 @@
 //! What an issuer is like.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,6 +74,8 @@ pub struct Config {
     pub recorder: Recorder,
     /// Who may use `/_mock`.
     pub admin: Admin,
+    /// A folder whose files are served under `/static/`, for an own login page.
+    pub static_files: Option<PathBuf>,
 }
 
 impl Config {
@@ -104,6 +107,7 @@ impl Config {
             faults: Vec::new(),
             recorder,
             admin: Admin::Off,
+            static_files: None,
         }
     }
 }

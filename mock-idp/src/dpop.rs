@@ -46,9 +46,9 @@ pub(crate) fn thumbprint(
         return Err(wrong("ath is not the hash of the access token"));
     }
     let jti = text("jti").ok_or_else(|| wrong("jti is missing"))?.to_owned();
-    if asked.config.protocol.require_dpop_nonce && text("nonce") != Some(&asked.host.dpop_nonce) {
+    if asked.config.protocol.require_dpop_nonce && text("nonce") != Some(asked.host.dpop_nonce()) {
         let mut error = OAuthError::new("use_dpop_nonce", "the DPoP proof needs the nonce of this answer");
-        error.headers.push((NONCE, asked.host.dpop_nonce.clone()));
+        error.headers.push((NONCE, asked.host.dpop_nonce().to_owned()));
         if access_token.is_some() {
             error.status = http::StatusCode::UNAUTHORIZED;
             error.challenge = Some("DPoP error=\"use_dpop_nonce\"".to_owned());

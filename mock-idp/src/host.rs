@@ -1,17 +1,17 @@
 //! A process with its issuers: which path is whose, what is recorded, what is broken.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use crate::config::Config;
 use crate::endpoint::{Endpoint, metadata_of};
 use crate::fault::Faults;
 use crate::issuer::{Issuer, random};
-use crate::key_pool::Signer;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::place::{Origins, Place};
+use crate::signer::Signer;
 
 /// So many issuers are made on first use; then the oldest go.
 const MOST: usize = 10_000;
@@ -24,8 +24,9 @@ pub(crate) struct Host {
     pub(crate) log: Log,
     pub(crate) metrics: Metrics,
     pub(crate) signer: Signer,
-    /// What a DPoP proof has to repeat (RFC 9449 §8).
-    pub(crate) dpop_nonce: String,
+    /// What a DPoP proof has to repeat (RFC 9449 §8); made when first asked for, because the library takes 20 ms for its
+    /// first random bytes and most mocks want none before they are found.
+    dpop_nonce: OnceLock<String>,
     /// Base URL of the listener for resource servers.
     pub(crate) back_channel: String,
     /// The throw-away CA of our listeners, for whoever has to trust it.
@@ -58,7 +59,7 @@ impl Host {
             log: Log::default(),
             metrics: Metrics::default(),
             signer: Signer::default(),
-            dpop_nonce: random(),
+            dpop_nonce: OnceLock::new(),
             back_channel,
             ca_pem,
             settings: RwLock::new(settings),
@@ -98,6 +99,11 @@ impl Host {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What issuers are like that are made on first use, and the one at home.
+    pub(crate) fn template(&self) -> Arc<Config> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).template.clone()
+    }
+
     fn issuers(&self) -> RwLockReadGuard<'_, HashMap<String, Arc<Issuer>>> {
         self.issuers.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,10 +112,14 @@ impl Host {
         self.issuers.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What a DPoP proof has to repeat.
+    pub(crate) fn dpop_nonce(&self) -> &str {
+        self.dpop_nonce.get_or_init(random)
+    }
+
     /// The issuer at home.
     pub(crate) fn home(&self) -> Arc<Issuer> {
-        let template = self.settings.read().unwrap_or_else(PoisonError::into_inner).template.clone();
-        self.issuer(&template.path).expect("the issuer at home is there from the start")
+        self.issuer(&self.template().path).expect("the issuer at home is there from the start")
     }
 
     /// An issuer that is there.
@@ -129,7 +139,7 @@ impl Host {
         if let Some(issuer) = self.issuer(root) {
             return Some(issuer);
         }
-        let template = self.settings().template;
+        let template = self.template();
         if !template.any_path || !is_root(root) {
             return None;
         }
@@ -170,7 +180,7 @@ impl Host {
         if let Some(found) = self.known(path) {
             return Some(found);
         }
-        let template = self.settings().template;
+        let template = self.template();
         let (root, endpoint) = template.paths.split(path)?;
         self.issuer_or_made(root).map(|issuer| (issuer, endpoint))
     }
@@ -192,7 +202,7 @@ impl Host {
             |i: &&Arc<Issuer>| !i.is_over() && format!("{}{}", i.root, i.config().paths.issuer) == path;
         let known = self.issuers().values().find(fits).cloned();
         known.or_else(|| {
-            let suffix = self.settings().template.paths.issuer.clone();
+            let suffix = self.template().paths.issuer.clone();
             self.issuer_or_made(path.strip_suffix(suffix.as_str())?)
         })
     }
@@ -247,4 +257,35 @@ pub(crate) fn is_root(root: &str) -> bool {
         && root.chars().all(fine)
         && !root.contains("//")
         && !ours
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host() -> Host {
+        let template = Arc::new(Config::default());
+        let origins = Origins::new(&template, vec![(Endpoint::Any, 1)]);
+        Host::new(Settings { template, special: HashMap::new() }, origins, String::new(), None)
+    }
+
+    #[test]
+    fn issuers_made_on_first_use_do_not_grow_without_bound() {
+        let host = host();
+        for n in 0..MOST + 5 {
+            assert!(host.issuer_or_made(&format!("/{n}")).is_some());
+        }
+        // The one at home does not count, and never goes.
+        assert_eq!(host.all().len(), MOST + 1);
+        assert!(host.issuer("/0").is_none() && host.issuer("").is_some());
+    }
+
+    #[test]
+    fn what_is_no_plain_path_is_no_issuer() {
+        for path in
+            ["/_mock", "/_mock/x", "/_elsewhere", "//a", "/a/", "a", "/a b", "/a\u{e9}", &"/a".repeat(200)]
+        {
+            assert!(host().issuer_or_made(path).is_none(), "{path}");
+        }
+    }
 }

@@ -48,7 +48,7 @@ fn permitted(asked: &Asked<'_>) -> Result<Option<String>, OAuthError> {
 fn about(asked: &Asked<'_>) -> Result<Value, OAuthError> {
     let token = asked.call.param("token").ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
     if let Some(stored) = active(asked, token) {
-        let mut body = stored.claims;
+        let mut body = stored.claims();
         body["active"] = true.into();
         let is_dpop = matches!(stored.grantee.confirmation, Some(("jkt", _)));
         body["token_type"] = if is_dpop { "DPoP" } else { "Bearer" }.into();

@@ -60,23 +60,27 @@ impl Mint<'_> {
         let claims = self.access_claims(grantee, rule, &id, now as u64, expires);
         let opaque = config.format == TokenFormat::Opaque
             || (config.opaque_without_audience && grantee.audience.is_empty());
-        let mut remembered = Value::Object(claims.clone());
+        let mut remembered = None;
         let token = if opaque {
             for kind in self.hits.kinds() {
                 if let FaultKind::ExpiredToken { token, by } = kind
                     && token.is(Which::Access)
                 {
                     expires = (now as u64).saturating_sub(*by);
-                    remembered["exp"] = expires.into();
                 }
             }
+            let mut claims = Value::Object(claims);
+            claims["exp"] = expires.into();
+            remembered = Some(claims);
             format!("at-{}{}", random(), random())
         } else {
             let mut header = Map::new();
             header.insert("typ".to_owned(), "at+jwt".into());
             let draft = self.draft(Which::Access, header, claims, rule);
             expires = draft.claims.get("exp").and_then(Value::as_u64).unwrap_or(expires);
-            remembered = Value::Object(draft.claims.clone());
+            if self.hits.any(|k| matches!(k, FaultKind::NotAJwt { .. })) {
+                remembered = Some(Value::Object(draft.claims.clone()));
+            }
             self.sealed(Which::Access, draft).await
         };
         let token = self.stretched(token);

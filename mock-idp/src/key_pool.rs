@@ -14,10 +14,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::config::Alg;
+use crate::key_import::{self, Imported};
 
 /// Key pairs, shared by the issuers of a process. Making an RSA key costs tenths of a second.
 #[derive(Default)]
-pub struct KeyPool(Mutex<HashMap<(Alg, usize), Arc<OnceLock<Arc<Key>>>>>);
+pub struct KeyPool(Mutex<HashMap<(Alg, usize), Arc<Place>>>);
+
+/// Where a key is once somebody has asked for it.
+type Place = OnceLock<Arc<Key>>;
 
 /// Numbers of keys that no key set has: another's, and one that was withdrawn.
 pub(crate) const STRANGER: usize = usize::MAX;
@@ -27,6 +31,20 @@ impl KeyPool {
     /// An empty pool.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Puts a private JWK in the first place of its algorithm, unless a key is there already.
+    ///
+    /// # Errors
+    /// What is wrong with the key; no part of it is in the text.
+    pub fn import(&self, jwk: &Value) -> Result<Alg, String> {
+        let (alg, imported) = key_import::imported(jwk)?;
+        let place =
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).entry((alg, 0)).or_default().clone();
+        let key = Key { alg, pair: Pair::of(alg, imported) };
+        // A configuration that is read again brings the same key.
+        let _ = place.set(Arc::new(key));
+        Ok(alg)
     }
 
     /// The n-th key of an algorithm; made now if nobody asked for it before.
@@ -43,6 +61,28 @@ enum Pair {
     Ed(Ed25519KeyPair),
 }
 
+impl Pair {
+    fn of(alg: Alg, imported: Imported) -> Self {
+        match imported {
+            Imported::Rsa(pair) => Self::Rsa(Box::new(pair), encoding(alg)),
+            Imported::Ec(pair) => Self::Ec(pair, if alg == Alg::Es384 { "P-384" } else { "P-256" }),
+            Imported::Ed(pair) => Self::Ed(pair),
+        }
+    }
+}
+
+/// How RSA signs for an algorithm.
+fn encoding(alg: Alg) -> &'static RsaSignatureEncoding {
+    match alg {
+        Alg::Rs384 => &signature::RSA_PKCS1_SHA384,
+        Alg::Rs512 => &signature::RSA_PKCS1_SHA512,
+        Alg::Ps256 => &signature::RSA_PSS_SHA256,
+        Alg::Ps384 => &signature::RSA_PSS_SHA384,
+        Alg::Ps512 => &signature::RSA_PSS_SHA512,
+        Alg::Rs256 | Alg::Es256 | Alg::Es384 | Alg::EdDsa => &signature::RSA_PKCS1_SHA256,
+    }
+}
+
 /// A parsed key pair: parsing costs half as much as signing, so it is done once.
 pub(crate) struct Key {
     alg: Alg,
@@ -51,23 +91,20 @@ pub(crate) struct Key {
 
 impl Key {
     fn generate(alg: Alg) -> Self {
-        let rsa = |encoding| {
-            let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("the system has randomness");
-            Pair::Rsa(Box::new(pair), encoding)
+        let random = "the system has randomness";
+        let imported = match alg {
+            Alg::Es256 => {
+                Imported::Ec(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect(random))
+            }
+            Alg::Es384 => {
+                Imported::Ec(EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).expect(random))
+            }
+            Alg::EdDsa => Imported::Ed(Ed25519KeyPair::generate().expect(random)),
+            Alg::Rs256 | Alg::Rs384 | Alg::Rs512 | Alg::Ps256 | Alg::Ps384 | Alg::Ps512 => {
+                Imported::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).expect(random))
+            }
         };
-        let ec =
-            |curve, name| Pair::Ec(EcdsaKeyPair::generate(curve).expect("the system has randomness"), name);
-        let pair = match alg {
-            Alg::Rs256 => rsa(&signature::RSA_PKCS1_SHA256),
-            Alg::Rs384 => rsa(&signature::RSA_PKCS1_SHA384),
-            Alg::Rs512 => rsa(&signature::RSA_PKCS1_SHA512),
-            Alg::Ps256 => rsa(&signature::RSA_PSS_SHA256),
-            Alg::Ps384 => rsa(&signature::RSA_PSS_SHA384),
-            Alg::Ps512 => rsa(&signature::RSA_PSS_SHA512),
-            Alg::Es256 => ec(&ECDSA_P256_SHA256_FIXED_SIGNING, "P-256"),
-            Alg::Es384 => ec(&ECDSA_P384_SHA384_FIXED_SIGNING, "P-384"),
-            Alg::EdDsa => Pair::Ed(Ed25519KeyPair::generate().expect("the system has randomness")),
-        };
+        let pair = Pair::of(alg, imported);
         Self { alg, pair }
     }
 
@@ -128,45 +165,6 @@ impl Key {
         let lines: Vec<&str> =
             body.as_bytes().chunks(64).filter_map(|l| std::str::from_utf8(l).ok()).collect();
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n")).into_bytes()
-    }
-}
-
-/// Signs without keeping the runtime's threads from other requests.
-pub(crate) struct Signer {
-    permits: Arc<tokio::sync::Semaphore>,
-}
-
-impl Default for Signer {
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { permits: Arc::new(tokio::sync::Semaphore::new(cores)) }
-    }
-}
-
-impl Signer {
-    /// Puts the signature behind `header.payload`. RSA costs a third of a millisecond and goes to the blocking pool, as many
-    /// at a time as there are cores, first come first served; the curves cost some microseconds and stay here.
-    pub(crate) async fn sign(&self, pool: &Arc<KeyPool>, alg: Alg, nth: usize, text: String) -> String {
-        let signed = move |pool: &KeyPool, mut text: String| {
-            let signature = pool.key(alg, nth).sign(text.as_bytes());
-            text.push('.');
-            URL_SAFE_NO_PAD.encode_string(signature, &mut text);
-            text
-        };
-        match alg {
-            Alg::Es256 | Alg::Es384 | Alg::EdDsa => signed(pool, text),
-            Alg::Rs256 | Alg::Rs384 | Alg::Rs512 | Alg::Ps256 | Alg::Ps384 | Alg::Ps512 => {
-                let permit =
-                    self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
-                let pool = pool.clone();
-                let work = tokio::task::spawn_blocking(move || {
-                    let text = signed(&pool, text);
-                    drop(permit);
-                    text
-                });
-                work.await.expect("signing does not panic")
-            }
-        }
     }
 }
 

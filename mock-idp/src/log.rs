@@ -26,7 +26,7 @@ pub struct Exchange {
     pub at: f64,
     /// How long the answer took, in milliseconds.
     pub took_ms: f64,
-    /// Path of the issuer; absent if there is none.
+    /// Path of the issuer, `/` for the one without; absent if there is none.
     pub issuer: Option<String>,
     /// What was asked for.
     pub endpoint: String,
@@ -58,6 +58,44 @@ pub struct Exchange {
     pub faults: Vec<String>,
 }
 
+/// An exchange as it is kept: headers as one text each, because thousands are kept and few are looked at.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// Without headers.
+    pub(crate) exchange: Exchange,
+    pub(crate) request_headers: String,
+    pub(crate) response_headers: String,
+}
+
+impl Kept {
+    /// The exchange with its headers.
+    pub(crate) fn whole(&self) -> Exchange {
+        let pairs = |text: &str| text.lines().filter_map(|l| l.split_once(": ")).map(owned).collect();
+        let owned_headers = (pairs(&self.request_headers), pairs(&self.response_headers));
+        Exchange {
+            request_headers: owned_headers.0,
+            response_headers: owned_headers.1,
+            ..self.exchange.clone()
+        }
+    }
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+/// Headers as lines.
+pub(crate) fn header_lines(headers: &http::HeaderMap) -> String {
+    let mut text = String::with_capacity(256);
+    for (name, value) in headers {
+        text.push_str(name.as_str());
+        text.push_str(": ");
+        text.push_str(&String::from_utf8_lossy(value.as_bytes()));
+        text.push('\n');
+    }
+    text
+}
+
 /// Which exchanges.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -78,7 +116,8 @@ impl Filter {
     fn fits(&self, exchange: &Exchange) -> bool {
         let same = |wanted: &Option<String>, is: &Option<String>| wanted.is_none() || wanted == is;
         let issuer = self.issuer.as_deref().map(|i| i.trim_end_matches('/'));
-        issuer.is_none_or(|wanted| exchange.issuer.as_deref() == Some(wanted))
+        issuer
+            .is_none_or(|wanted| exchange.issuer.as_deref().map(|i| i.trim_end_matches('/')) == Some(wanted))
             && self.endpoint.is_none_or(|e| exchange.endpoint == e.as_str())
             && same(&self.client, &exchange.client)
             && same(&self.grant, &exchange.grant)
@@ -88,8 +127,8 @@ impl Filter {
 
 /// The exchanges of a process.
 pub(crate) struct Log {
-    kept: Mutex<(VecDeque<Arc<Exchange>>, u64)>,
-    live: broadcast::Sender<Arc<Exchange>>,
+    kept: Mutex<(VecDeque<Arc<Kept>>, u64)>,
+    live: broadcast::Sender<Arc<Kept>>,
 }
 
 impl Default for Log {
@@ -99,27 +138,26 @@ impl Default for Log {
 }
 
 impl Log {
-    fn lock(&self) -> MutexGuard<'_, (VecDeque<Arc<Exchange>>, u64)> {
+    fn lock(&self) -> MutexGuard<'_, (VecDeque<Arc<Kept>>, u64)> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn add(&self, mut exchange: Exchange) {
-        shorten(&mut exchange.request_body);
-        shorten(&mut exchange.response_body);
+    pub(crate) fn add(&self, mut new: Kept) {
+        shorten(&mut new.exchange.request_body);
+        shorten(&mut new.exchange.response_body);
         let mut kept = self.lock();
         kept.1 += 1;
-        exchange.id = kept.1;
-        let exchange = Arc::new(exchange);
-        kept.0.push_back(exchange.clone());
-        if kept.0.len() > MOST {
-            kept.0.pop_front();
-        }
+        new.exchange.id = kept.1;
+        let new = Arc::new(new);
+        kept.0.push_back(new.clone());
+        let oldest = if kept.0.len() > MOST { kept.0.pop_front() } else { None };
         drop(kept);
-        let _ = self.live.send(exchange);
+        drop(oldest);
+        let _ = self.live.send(new);
     }
 
-    pub(crate) fn list(&self, filter: &Filter) -> Vec<Arc<Exchange>> {
-        self.lock().0.iter().filter(|e| filter.fits(e)).cloned().collect()
+    pub(crate) fn list(&self, filter: &Filter) -> Vec<Arc<Kept>> {
+        self.lock().0.iter().filter(|k| filter.fits(&k.exchange)).cloned().collect()
     }
 
     pub(crate) fn clear(&self) {
@@ -127,7 +165,7 @@ impl Log {
     }
 
     /// Takes the oldest that fits out of the record, waiting for it if need be.
-    pub(crate) async fn take(&self, filter: &Filter, at_most: Duration) -> Option<Arc<Exchange>> {
+    pub(crate) async fn take(&self, filter: &Filter, at_most: Duration) -> Option<Arc<Kept>> {
         let mut live = self.live.subscribe();
         let found = async {
             loop {
@@ -140,14 +178,14 @@ impl Log {
         tokio::time::timeout(at_most, found).await.ok()
     }
 
-    fn take_now(&self, filter: &Filter) -> Option<Arc<Exchange>> {
+    fn take_now(&self, filter: &Filter) -> Option<Arc<Kept>> {
         let mut kept = self.lock();
-        let at = kept.0.iter().position(|e| filter.fits(e))?;
+        let at = kept.0.iter().position(|k| filter.fits(&k.exchange))?;
         kept.0.remove(at)
     }
 
     /// Exchanges from now on.
-    pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<Exchange>> {
+    pub(crate) fn follow(&self) -> broadcast::Receiver<Arc<Kept>> {
         self.live.subscribe()
     }
 }
@@ -228,14 +266,41 @@ mod tests {
         Exchange { client: Some(client.to_owned()), ..Exchange::default() }
     }
 
+    fn kept(client: &str) -> Kept {
+        Kept {
+            exchange: exchange(client),
+            request_headers: "a: b: c\n".to_owned(),
+            response_headers: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_oldest_exchanges_go_and_long_bodies_are_cut() {
+        let log = Log::default();
+        for _ in 0..MOST + 3 {
+            log.add(kept("a"));
+        }
+        let mut long = kept("long");
+        long.exchange.request_body = "é".repeat(BODY);
+        log.add(long);
+        let all = log.list(&Filter::default());
+        assert_eq!((all.len(), all[0].exchange.id), (MOST, 5));
+        assert!(all[MOST - 1].exchange.request_body.len() <= BODY + 4);
+    }
+
+    #[test]
+    fn headers_are_kept_whole() {
+        assert_eq!(kept("a").whole().request_headers, [("a".to_owned(), "b: c".to_owned())]);
+    }
+
     #[tokio::test]
     async fn an_exchange_is_taken_once_and_waited_for() {
         let log = Log::default();
-        log.add(exchange("a"));
+        log.add(kept("a"));
         let filter = Filter { client: Some("b".to_owned()), ..Filter::default() };
         let (taken, ()) =
-            tokio::join!(log.take(&filter, Duration::from_secs(5)), async { log.add(exchange("b")) });
-        assert_eq!(taken.and_then(|t| t.client.clone()).as_deref(), Some("b"));
+            tokio::join!(log.take(&filter, Duration::from_secs(5)), async { log.add(kept("b")) });
+        assert_eq!(taken.and_then(|t| t.exchange.client.clone()).as_deref(), Some("b"));
         assert!(log.take(&filter, Duration::ZERO).await.is_none());
         assert_eq!(log.list(&Filter::default()).len(), 1);
     }

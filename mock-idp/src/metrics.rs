@@ -1,5 +1,6 @@
 //! Numbers for Prometheus.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -10,8 +11,8 @@ use prometheus_client::registry::Registry;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Request {
-    endpoint: String,
-    status: String,
+    endpoint: &'static str,
+    status: Cow<'static, str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -44,9 +45,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn request(&self, endpoint: &str, status: Option<u16>, seconds: f64) {
-        let status = status.map_or_else(|| "none".to_owned(), |s| s.to_string());
-        self.requests.get_or_create(&Request { endpoint: endpoint.to_owned(), status }).inc();
+    pub(crate) fn request(&self, endpoint: &'static str, status: Option<u16>, seconds: f64) {
+        let status = match status {
+            Some(200) => Cow::Borrowed("200"),
+            Some(other) => Cow::Owned(other.to_string()),
+            None => Cow::Borrowed("none"),
+        };
+        self.requests.get_or_create(&Request { endpoint, status }).inc();
         self.seconds.observe(seconds);
     }
 

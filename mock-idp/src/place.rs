@@ -138,9 +138,11 @@ mod tests {
 
     #[test]
     fn front_and_back_channel_have_their_own_addresses() {
-        let mut config = Config::default();
-        config.front_base_url = Some("http://localhost:9000".to_owned());
-        config.back_base_url = Some("http://idp:8080/".to_owned());
+        let config = Config {
+            front_base_url: Some("http://localhost:9000".to_owned()),
+            back_base_url: Some("http://idp:8080/".to_owned()),
+            ..Config::default()
+        };
         let origins = Origins::new(&config, vec![(Endpoint::Any, 8080)]);
         let place = Place::new(&origins, &config, "/a", None);
         assert_eq!(place.issuer, "http://localhost:9000/a");

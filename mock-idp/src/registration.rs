@@ -42,80 +42,80 @@ pub(crate) fn answer(asked: &Asked<'_>) -> Answer {
     }
 }
 
+fn wrong(text: String) -> OAuthError {
+    OAuthError::new("invalid_client_metadata", text)
+}
+
 fn register(asked: &Asked<'_>) -> Result<(StatusCode, Value), OAuthError> {
-    let wrong = |text: String| OAuthError::new("invalid_client_metadata", text);
     let mut metadata: Map<String, Value> = serde_json::from_slice(&asked.call.body)
         .map_err(|e| wrong(format!("the body must be a JSON object: {e}")))?;
-    let redirect_uris = texts(&metadata, "redirect_uris").map_err(wrong)?;
+    let client = client_of(asked, &metadata)?;
+    let management = random();
+    let here = asked.place.url(Endpoint::Registration, asked.config);
+    let ours = json!({
+        "client_id": client.id,
+        "client_id_issued_at": asked.issuer.clock.seconds(),
+        "token_endpoint_auth_method": client.token_endpoint_auth_method,
+        "grant_types": client.grants.iter().map(|g| g.as_str()).collect::<Vec<_>>(),
+        "response_types": ["code"],
+        "registration_access_token": management,
+        "registration_client_uri": format!("{here}?client_id={}", client.id),
+    });
+    metadata.extend(ours.as_object().cloned().unwrap_or_default());
+    let secret = client.secret.expose().to_owned();
+    if !secret.is_empty() {
+        metadata.insert("client_secret".to_owned(), secret.into());
+        metadata.insert("client_secret_expires_at".to_owned(), 0.into());
+    }
+    let id = client.id.clone();
+    let registered = Registered { client, metadata: metadata.clone(), management };
+    asked.issuer.store().clients.insert(id, registered);
+    Ok((StatusCode::CREATED, Value::Object(metadata)))
+}
+
+/// The client that metadata describe (RFC 7591 §2).
+fn client_of(asked: &Asked<'_>, metadata: &Map<String, Value>) -> Result<Client, OAuthError> {
+    let text = |name: &str| metadata.get(name).and_then(Value::as_str).map(str::to_owned);
+    let redirect_uris = texts(metadata, "redirect_uris").map_err(wrong)?;
     if let Some(uri) =
         redirect_uris.iter().find(|u| url::Url::parse(u).map_or(true, |u| u.fragment().is_some()))
     {
-        return Err(OAuthError::new(
-            "invalid_redirect_uri",
-            format!("`{uri}` is no absolute URI without a fragment"),
-        ));
+        let text = format!("`{uri}` is no absolute URI without a fragment");
+        return Err(OAuthError::new("invalid_redirect_uri", text));
     }
-    let method = metadata
-        .get("token_endpoint_auth_method")
-        .and_then(Value::as_str)
-        .unwrap_or("client_secret_basic")
-        .to_owned();
+    let method = text("token_endpoint_auth_method").unwrap_or_else(|| "client_secret_basic".to_owned());
     if !METHODS.contains(&method.as_str()) {
         return Err(wrong(format!("token_endpoint_auth_method `{method}` is not supported")));
     }
-    if let Some(alg) = metadata.get("id_token_signed_response_alg").and_then(Value::as_str)
-        && !Alg::from_name(alg).is_some_and(|a| Issuer::algs(asked.config).contains(&a))
+    if let Some(alg) = text("id_token_signed_response_alg")
+        && !Alg::from_name(&alg).is_some_and(|a| Issuer::algs(asked.config).contains(&a))
     {
         return Err(wrong(format!("id_token_signed_response_alg `{alg}` is not supported")));
     }
     let mut grants = Vec::new();
-    for name in texts(&metadata, "grant_types").map_err(wrong)? {
+    for name in texts(metadata, "grant_types").map_err(wrong)? {
         let known = GrantKind::from_wire(&name).filter(|g| asked.config.grants.contains(g));
         grants.push(known.ok_or_else(|| wrong(format!("grant type `{name}` is not supported")))?);
     }
-    let needs_redirect = grants.is_empty() || grants.contains(&GrantKind::AuthorizationCode);
-    if needs_redirect && redirect_uris.is_empty() {
+    if grants.is_empty() {
+        grants = vec![GrantKind::AuthorizationCode, GrantKind::RefreshToken];
+    }
+    if grants.contains(&GrantKind::AuthorizationCode) && redirect_uris.is_empty() {
         return Err(OAuthError::new("invalid_redirect_uri", "redirect_uris is missing"));
     }
-    let client_id = format!("client-{}", random());
-    let has_secret = method.starts_with("client_secret");
-    let secret = if has_secret { random() + &random() } else { String::new() };
-    let management = random();
-    let text = |name: &str| metadata.get(name).and_then(Value::as_str).map(str::to_owned);
-    let client = Client {
-        id: client_id.clone(),
-        secret: Secret::new(secret.clone()),
+    let secret = if method.starts_with("client_secret") { random() + &random() } else { String::new() };
+    Ok(Client {
+        id: format!("client-{}", random()),
+        secret: Secret::new(secret),
         redirect_uris,
-        post_logout_redirect_uris: texts(&metadata, "post_logout_redirect_uris").map_err(wrong)?,
-        grants: if grants.is_empty() {
-            vec![GrantKind::AuthorizationCode, GrantKind::RefreshToken]
-        } else {
-            grants
-        },
+        post_logout_redirect_uris: texts(metadata, "post_logout_redirect_uris").map_err(wrong)?,
+        grants,
         scopes: text("scope").map(|s| s.split(' ').map(str::to_owned).collect()).unwrap_or_default(),
         jwks: metadata.get("jwks").cloned(),
         certificate_thumbprint: None,
         tls_client_auth_subject_dn: text("tls_client_auth_subject_dn"),
-        token_endpoint_auth_method: Some(method.clone()),
-    };
-    let here = asked.place.url(Endpoint::Registration, asked.config);
-    let ours = json!({
-        "client_id": client_id,
-        "client_id_issued_at": asked.issuer.clock.seconds(),
-        "token_endpoint_auth_method": method,
-        "grant_types": client.grants.iter().map(|g| g.as_str()).collect::<Vec<_>>(),
-        "response_types": ["code"],
-        "registration_access_token": management,
-        "registration_client_uri": format!("{here}?client_id={client_id}"),
-    });
-    metadata.extend(ours.as_object().cloned().unwrap_or_default());
-    if has_secret {
-        metadata.insert("client_secret".to_owned(), secret.into());
-        metadata.insert("client_secret_expires_at".to_owned(), 0.into());
-    }
-    let registered = Registered { client, metadata: metadata.clone(), management };
-    asked.issuer.store().clients.insert(client_id, registered);
-    Ok((StatusCode::CREATED, Value::Object(metadata)))
+        token_endpoint_auth_method: Some(method),
+    })
 }
 
 /// A member that is a list of texts; empty if it is absent.

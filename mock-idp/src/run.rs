@@ -117,6 +117,7 @@ pub fn serve(serve: &Serve) -> Result<(), Failure> {
         let base = file::base();
         let wanted = Wanted::read(serve).map_err(Failure::usage)?;
         let (mut config, issuers) = wanted.resolve(&base).map_err(Failure::usage)?;
+        config.host = address_of(&config.host)?;
         let ca = secure(wanted.file.tls.as_ref(), &mut config)?;
         if let (Some(path), Some(ca)) = (&serve.tls_ca_out, &ca) {
             std::fs::write(path, ca.ca_pem())
@@ -164,6 +165,22 @@ fn greet(idp: &MockIdp) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// The address of a host name; what is published is another matter (`--base-url`).
+fn address_of(host: &str) -> Result<String, Failure> {
+    let name = host.trim_matches(['[', ']']);
+    if name.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(name.to_owned());
+    }
+    let mut addresses = std::net::ToSocketAddrs::to_socket_addrs(&(name, 0)).into_iter().flatten();
+    let first = addresses.find(std::net::SocketAddr::is_ipv4).or_else(|| addresses.next());
+    let unknown = || {
+        Failure::usage(format!(
+            "`{host}` is no address of this machine: --host is where to listen; what is published is said by --base-url"
+        ))
+    };
+    first.map(|a| a.ip().to_string()).ok_or_else(unknown)
+}
+
 /// The certificate that was asked for.
 fn secure(wanted: Option<&TlsFile>, config: &mut Config) -> Result<Option<Arc<tls::ThrowAwayCa>>, Failure> {
     const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -175,7 +192,7 @@ fn secure(wanted: Option<&TlsFile>, config: &mut Config) -> Result<Option<Arc<tl
             ));
         }
         let ca = Arc::new(tls::ThrowAwayCa::for_names(&wanted.names));
-        config.scheme = Scheme::Https(ca.server_config(&ALPN));
+        config.scheme = Scheme::Https(ca.server_config_for_mtls(&ALPN));
         return Ok(Some(ca));
     };
     let unreadable = |path: &Path, e: &dyn std::fmt::Display| {

@@ -147,7 +147,8 @@ impl MockIdp {
 
     /// The issuer identifier, as published.
     pub fn issuer(&self) -> String {
-        self.place().1.published
+        let (_, place) = self.place();
+        place.published
     }
 
     /// The issuer identifier of another path; the issuer is made on first use.
@@ -217,12 +218,12 @@ impl MockIdp {
 
     /// The record, secrets and all.
     pub fn exchanges(&self, filter: &Filter) -> Vec<Exchange> {
-        self.host.log.list(filter).iter().map(|e| (**e).clone()).collect()
+        self.host.log.list(filter).iter().map(|k| k.whole()).collect()
     }
 
     /// Takes the oldest exchange that fits out of the record; waits for it, at most so long.
     pub async fn take_exchange(&self, filter: &Filter, at_most: Duration) -> Option<Exchange> {
-        self.host.log.take(filter, at_most).await.map(|e| (*e).clone())
+        self.host.log.take(filter, at_most).await.map(|k| k.whole())
     }
 
     /// Moves the clock of the issuer.

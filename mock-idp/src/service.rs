@@ -1,5 +1,6 @@
 //! From a request to an answer: whose endpoint it is, what it says, what faults make of it, and the record.
 
+use std::path::{Component, Path};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{Method, Request, StatusCode, header};
 
 use crate::answer::{Answer, OAuthError};
 use crate::call::{BODY_LIMIT, Call, Peer};
@@ -17,7 +18,7 @@ use crate::fault::distort::{self, Delivery, Here};
 use crate::fault::{Hits, Moment, catalogue};
 use crate::host::Host;
 use crate::issuer::Issuer;
-use crate::log::Exchange;
+use crate::log::{Exchange, Kept, header_lines};
 use crate::place::{Place, by_another_name};
 use crate::record::{Record, TokenRequest};
 use crate::secret::Secret;
@@ -69,7 +70,7 @@ pub(crate) async fn serve(
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let is_admin = path == "/_mock" || path.starts_with("/_mock/");
-    let admin = host.settings().template.admin.clone();
+    let admin = host.template().admin.clone();
     if is_admin && (role == Role::Admin || (role == Role::Front && admin != Admin::Off)) {
         let body = read(body).await.unwrap_or_default();
         return Some(admin::answer(host, &admin, &peer, &parts, body).await);
@@ -80,12 +81,18 @@ pub(crate) async fn serve(
     if role == Role::Admin && path == "/" {
         return Some(Answer::redirect(StatusCode::SEE_OTHER, "/_mock/").into_response());
     }
+    if let Some(name) = path.strip_prefix("/static/")
+        && let Some(folder) = &host.template().static_files
+    {
+        return Some(static_file(folder, name).await.into_response());
+    }
     let read = read(body).await;
     let (body, too_long) = (read.clone().unwrap_or_default(), read.is_none());
     if path.starts_with("/_elsewhere") && admin != Admin::Off {
         let call = Call::new(Endpoint::Elsewhere, parts, body, too_long, peer);
         let answer = elsewhere(&host, &call);
-        note(&host, None, &call, &answer, Some(answer.status), &Hits::default(), arrived);
+        let (status, hits) = (Some(answer.status), &Hits::default());
+        Exchanged { host: &host, issuer: None, call: &call, answer: &answer, status, hits, arrived }.note();
         return Some(answer.into_response());
     }
     match host.route(path) {
@@ -103,12 +110,44 @@ pub(crate) async fn serve(
             };
             let home = host.home();
             if role == Role::Front {
-                tell(&host, &home, &call, &answer, Some(answer.status), false, arrived);
-                note(&host, None, &call, &answer, Some(answer.status), &Hits::default(), arrived);
+                let (status, hits) = (Some(answer.status), &Hits::default());
+                let exchanged = Exchanged {
+                    host: &host,
+                    issuer: None,
+                    call: &call,
+                    answer: &answer,
+                    status,
+                    hits,
+                    arrived,
+                };
+                exchanged.tell(&home, StoodIn::No);
+                exchanged.note();
             }
             Some(answer.into_response())
         }
     }
+}
+
+/// A file for an own login page; nothing outside of its folder.
+async fn static_file(folder: &Path, name: &str) -> Answer {
+    let missing = || Answer::text(StatusCode::NOT_FOUND, "no such file\n");
+    let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned();
+    let plain = Path::new(&name).components().all(|c| matches!(c, Component::Normal(_)));
+    if name.is_empty() || !plain {
+        return missing();
+    }
+    let Ok(bytes) = tokio::fs::read(folder.join(&name)).await else { return missing() };
+    let kind = match Path::new(&name).extension().and_then(|e| e.to_str()) {
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("html") => "text/html; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("woff2") => "font/woff2",
+        _ => "application/octet-stream",
+    };
+    Answer::typed(StatusCode::OK, kind, bytes)
 }
 
 /// The body, unless it is too long or does not come.
@@ -125,8 +164,7 @@ async fn at_issuer(
     arrived: Instant,
 ) -> Option<Response> {
     let config = issuer.config();
-    let named = named_host(call);
-    let place = host.place(issuer, &config, named.as_deref());
+    let place = host.place(issuer, &config, call.named_host.as_deref());
     if role == Role::Back {
         let asked = Asked { host, issuer, config: &config, place: &place, call, hits: &Hits::default() };
         return Some(back_channel(&asked).await.into_response());
@@ -143,11 +181,8 @@ async fn at_issuer(
         now: issuer.clock.now(),
     });
     let asked = Asked { host, issuer, config: &config, place: &place, call, hits: &hits };
-    let own_origin = place.url(call.endpoint, &config);
-    let origin = origin_of(&own_origin).to_owned();
-    let here = Here { other_origin: by_another_name(&origin), origin, now: issuer.clock.now() };
-    let instead = distort::replaced(&hits, call, &here);
-    let replaced = instead.is_some();
+    let instead = if hits.0.is_empty() { None } else { stand_in(&asked) };
+    let stood_in = if instead.is_some() { StoodIn::Yes } else { StoodIn::No };
     let mut answer = match instead {
         Some(answer) => answer,
         None => right_answer(&asked).await,
@@ -172,9 +207,19 @@ async fn at_issuer(
         | Delivery::Truncated(_)
         | Delivery::Endless => Some(answer.status),
     };
-    tell(host, issuer, call, &answer, status, replaced, arrived);
-    note(host, Some(issuer), call, &answer, status, &hits, arrived);
+    let exchanged =
+        Exchanged { host, issuer: Some(issuer), call, answer: &answer, status, hits: &hits, arrived };
+    exchanged.tell(issuer, stood_in);
+    exchanged.note();
     distort::deliver(answer, delivery, call).await
+}
+
+/// A fault's answer instead of the endpoint's.
+fn stand_in(asked: &Asked<'_>) -> Option<Answer> {
+    let own = asked.place.url(asked.call.endpoint, asked.config);
+    let origin = origin_of(&own).to_owned();
+    let here = Here { other_origin: by_another_name(&origin), origin, now: asked.issuer.clock.now() };
+    distort::replaced(asked.hits, asked.call, &here)
 }
 
 async fn right_answer(asked: &Asked<'_>) -> Answer {
@@ -216,11 +261,6 @@ async fn back_channel(asked: &Asked<'_>) -> Answer {
     }
 }
 
-/// The host that a request named.
-fn named_host(call: &Call) -> Option<String> {
-    call.header(&header::HOST)
-}
-
 fn origin_of(url: &str) -> &str {
     let after_scheme = url.find("://").map_or(0, |at| at + 3);
     url[after_scheme..].find('/').map_or(url, |at| &url[..after_scheme + at])
@@ -254,49 +294,117 @@ fn elsewhere(host: &Host, call: &Call) -> Answer {
     Answer::json(StatusCode::OK, &token).not_stored()
 }
 
-/// Tells the one who embeds us.
-fn tell(
-    host: &Host,
-    issuer: &Issuer,
-    call: &Call,
-    answer: &Answer,
+/// A request, its answer, and what there is to say about them.
+struct Exchanged<'a> {
+    host: &'a Host,
+    issuer: Option<&'a Issuer>,
+    call: &'a Call,
+    answer: &'a Answer,
+    /// The status that goes out; none if nothing does, or not all of it.
     status: Option<StatusCode>,
-    replaced: bool,
+    hits: &'a Hits,
     arrived: Instant,
-) {
-    let config = issuer.config();
-    let status = status.map(|s| s.as_u16());
-    let record = if call.endpoint == Endpoint::Token {
-        let param = |name: &str| call.params.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-        Record::Token(Box::new(TokenRequest {
-            issuer: host.label(issuer),
-            method: call.method.to_string(),
-            path: call.path.clone(),
-            query: call.query.clone(),
-            content_type: call.header(&header::CONTENT_TYPE),
-            basic: call.basic.clone(),
-            post: call.post.clone(),
-            params: call.params.iter().map(|(name, value)| (name.clone(), shown(name, value))).collect(),
-            grant_type: param("grant_type"),
-            scope: param("scope"),
-            audience: param("audience"),
-            status,
-            error: answer.error.clone().filter(|_| !replaced),
-            granted: answer.granted.clone().filter(|_| status == Some(200)),
-            arrived,
-            peer_port: call.peer.port,
-        }))
-    } else {
-        Record::Request {
-            issuer: host.label(issuer),
-            endpoint: call.endpoint,
+}
+
+impl Exchanged<'_> {
+    /// Tells the one who embeds us. `stood_in`: the answer is a fault's, not the endpoint's.
+    fn tell(&self, issuer: &Issuer, stood_in: StoodIn) {
+        let (call, answer) = (self.call, self.answer);
+        let status = self.status.map(|s| s.as_u16());
+        let record = if call.endpoint == Endpoint::Token {
+            let param = |name: &str| call.params.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+            Record::Token(Box::new(TokenRequest {
+                issuer: self.host.label(issuer),
+                method: call.method.to_string(),
+                path: call.path.clone(),
+                query: call.query.clone(),
+                content_type: call.header(&header::CONTENT_TYPE),
+                basic: call.basic.clone(),
+                post: call.post.clone(),
+                params: call.params.iter().map(|(name, value)| (name.clone(), shown(name, value))).collect(),
+                grant_type: param("grant_type"),
+                scope: param("scope"),
+                audience: param("audience"),
+                status,
+                error: answer.error.clone().filter(|_| stood_in == StoodIn::No),
+                granted: answer.granted.clone().filter(|_| status == Some(200)),
+                arrived: self.arrived,
+                peer_port: call.peer.port,
+            }))
+        } else {
+            Record::Request {
+                issuer: self.host.label(issuer),
+                endpoint: call.endpoint,
+                method: call.method.to_string(),
+                path: call.target(),
+                peer_port: call.peer.port,
+                status,
+            }
+        };
+        (issuer.config().recorder)(record);
+    }
+
+    /// Puts it into the record, the metrics and the log.
+    fn note(&self) {
+        let Exchanged { host, issuer, call, answer, hits, .. } = self;
+        let took = self.arrived.elapsed();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let faults: Vec<String> =
+            hits.0.iter().map(|h| format!("{} {}", h.id, catalogue::name_of(&h.kind))).collect();
+        for hit in &hits.0 {
+            host.metrics.fault(catalogue::name_of(&hit.kind));
+        }
+        let status = self.status.map(|s| s.as_u16());
+        let endpoint = call.endpoint.as_str();
+        host.metrics.request(endpoint, status, took.as_secs_f64());
+        let exchange = Exchange {
+            id: 0,
+            at: (now.saturating_sub(took)).as_secs_f64(),
+            took_ms: took.as_secs_f64() * 1000.0,
+            issuer: issuer.map(|i| if i.root.is_empty() { "/".to_owned() } else { i.root.clone() }),
+            endpoint: endpoint.to_owned(),
             method: call.method.to_string(),
             path: call.target(),
+            request_headers: Vec::new(),
+            request_body: String::from_utf8_lossy(&call.body).into_owned(),
+            client: answer.client.clone().or_else(|| call.claimed_client()),
+            client_auth: call.method_of_authentication().to_owned(),
+            grant: call.param("grant_type").map(str::to_owned),
             peer_port: call.peer.port,
             status,
-        }
-    };
-    (config.recorder)(record);
+            error: answer.error.clone(),
+            response_headers: Vec::new(),
+            response_body: String::from_utf8_lossy(&answer.body).into_owned(),
+            faults,
+        };
+        let hit = (!exchange.faults.is_empty()).then(|| exchange.faults.join(", "));
+        let auth = Some(exchange.client_auth.as_str()).filter(|a| *a != "none");
+        tracing::info!(
+            target: "mock_idp",
+            status,
+            ms = (exchange.took_ms * 10.0).round() / 10.0,
+            issuer = exchange.issuer.as_deref(),
+            endpoint,
+            client = exchange.client.as_deref(),
+            auth,
+            grant = exchange.grant.as_deref(),
+            error = exchange.error.as_deref(),
+            faults = hit.as_deref(),
+            "{} {}",
+            exchange.method,
+            call.path,
+        );
+        let (request_headers, response_headers) =
+            (header_lines(&call.headers), header_lines(&answer.headers));
+        host.log.add(Kept { exchange, request_headers, response_headers });
+    }
+}
+
+/// Whether a fault's answer stands instead of the endpoint's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StoodIn {
+    Yes,
+    No,
 }
 
 /// Parameters whose value is not recorded.
@@ -308,69 +416,6 @@ fn shown(name: &str, value: &str) -> String {
     } else {
         value.to_owned()
     }
-}
-
-/// Puts an exchange into the record, the metrics and the log.
-fn note(
-    host: &Host,
-    issuer: Option<&Issuer>,
-    call: &Call,
-    answer: &Answer,
-    status: Option<StatusCode>,
-    hits: &Hits,
-    arrived: Instant,
-) {
-    let took = arrived.elapsed();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let faults: Vec<String> =
-        hits.0.iter().map(|h| format!("{} {}", h.id, catalogue::name_of(&h.kind))).collect();
-    for hit in &hits.0 {
-        host.metrics.fault(catalogue::name_of(&hit.kind));
-    }
-    let status = status.map(|s| s.as_u16());
-    let endpoint = call.endpoint.as_str();
-    host.metrics.request(endpoint, status, took.as_secs_f64());
-    let exchange = Exchange {
-        id: 0,
-        at: (now.saturating_sub(took)).as_secs_f64(),
-        took_ms: took.as_secs_f64() * 1000.0,
-        issuer: issuer.map(|i| i.root.clone()),
-        endpoint: endpoint.to_owned(),
-        method: call.method.to_string(),
-        path: call.target(),
-        request_headers: headers(&call.headers),
-        request_body: String::from_utf8_lossy(&call.body).into_owned(),
-        client: answer.client.clone().or_else(|| call.claimed_client()),
-        client_auth: call.method_of_authentication().to_owned(),
-        grant: call.param("grant_type").map(str::to_owned),
-        peer_port: call.peer.port,
-        status,
-        error: answer.error.clone(),
-        response_headers: headers(&answer.headers),
-        response_body: String::from_utf8_lossy(&answer.body).into_owned(),
-        faults,
-    };
-    tracing::info!(
-        target: "mock_idp",
-        issuer = exchange.issuer.as_deref().unwrap_or("-"),
-        endpoint,
-        status = status.unwrap_or(0),
-        client = exchange.client.as_deref().unwrap_or("-"),
-        auth = exchange.client_auth,
-        grant = exchange.grant.as_deref().unwrap_or("-"),
-        error = exchange.error.as_deref().unwrap_or("-"),
-        faults = exchange.faults.join(", "),
-        ms = format!("{:.1}", exchange.took_ms),
-        "{} {}",
-        exchange.method,
-        call.path,
-    );
-    host.log.add(exchange);
-}
-
-fn headers(map: &http::HeaderMap) -> Vec<(String, String)> {
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    map.iter().map(|(name, value): (&HeaderName, _)| (name.to_string(), text(value))).collect()
 }
 
 /// The origin that a redirect leads to recorded a request: the embedding program is told with credentials and all.

@@ -87,8 +87,16 @@ impl Grantee {
 pub(crate) struct StoredToken {
     pub(crate) issued: IssuedToken,
     pub(crate) grantee: Grantee,
-    /// Its claims, as they are in a JWT and in introspection.
-    pub(crate) claims: Value,
+    /// Its claims, if they are not in it.
+    pub(crate) claims: Option<Value>,
+}
+
+impl StoredToken {
+    /// Its claims, as introspection tells them.
+    pub(crate) fn claims(&self) -> Value {
+        let in_it = || crate::jwt::unverified_claims(self.issued.token.expose()).unwrap_or_default();
+        self.claims.clone().unwrap_or_else(|| Value::Object(in_it()))
+    }
 }
 
 #[derive(Debug, Clone)]

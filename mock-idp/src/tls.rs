@@ -30,10 +30,14 @@ impl ThrowAwayCa {
 
     /// Makes both, the leaf for these names, too.
     pub fn for_names(more: &[String]) -> Self {
+        Self::named("throw-away CA of a test", more)
+    }
+
+    fn named(name: &str, more: &[String]) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name.push(DnType::CommonName, "throw-away CA of a test");
+        params.distinguished_name.push(DnType::CommonName, name);
         let ca_key = KeyPair::generate().expect("the system has randomness");
         let ca = CertifiedIssuer::self_signed(params, ca_key).expect("the parameters are right");
         let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
@@ -49,9 +53,14 @@ impl ThrowAwayCa {
         &self.ca_pem
     }
 
-    /// A server's TLS settings with these ALPN protocols. Clients may present a certificate of their own (RFC 8705).
+    /// A server's TLS settings with these ALPN protocols.
     pub fn server_config(&self, alpn: &[&[u8]]) -> Arc<rustls::ServerConfig> {
-        server_config(self.chain.clone(), self.key.clone(), alpn)
+        server_config(self.chain.clone(), self.key.clone(), alpn, Certificates::NotAsked)
+    }
+
+    /// The same, but clients are asked for a certificate, and may present any or none (RFC 8705).
+    pub fn server_config_for_mtls(&self, alpn: &[&[u8]]) -> Arc<rustls::ServerConfig> {
+        server_config(self.chain.clone(), self.key.clone(), alpn, Certificates::Asked)
     }
 
     /// A server whose certificate has something wrong with it.
@@ -72,7 +81,8 @@ impl ThrowAwayCa {
                 vec![params.signed_by(&key, &self.ca).expect(fine).der().clone(), self.ca.der().clone()]
             }
             TlsFault::UnknownCa => {
-                let stranger = Self::new();
+                // Another name, or clients would say that the right CA signed badly.
+                let stranger = Self::named("CA that nobody knows", &[]);
                 vec![
                     leaf(names).signed_by(&key, &stranger.ca).expect(fine).der().clone(),
                     stranger.ca.der().clone(),
@@ -80,7 +90,7 @@ impl ThrowAwayCa {
             }
             TlsFault::StalledHandshake | TlsFault::OldVersion => return None,
         };
-        Some(server_config(chain, key.serialize_der(), &[b"h2", b"http/1.1"]))
+        Some(server_config(chain, key.serialize_der(), &[b"h2", b"http/1.1"], Certificates::NotAsked))
     }
 }
 
@@ -98,17 +108,25 @@ fn leaf(names: Vec<String>) -> CertificateParams {
     params
 }
 
+/// Whether clients are asked for their certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Certificates {
+    Asked,
+    NotAsked,
+}
+
 /// TLS settings with a certificate chain and a PKCS#8 key.
 fn server_config(
     chain: Vec<CertificateDer<'static>>,
     key: Vec<u8>,
     alpn: &[&[u8]],
+    certificates: Certificates,
 ) -> Arc<rustls::ServerConfig> {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key));
-    Arc::new(from_parts(chain, key, alpn).expect("the leaf was just made for this key"))
+    Arc::new(built(chain, key, alpn, certificates).expect("the leaf was just made for this key"))
 }
 
-/// TLS settings for a certificate of the operator's own.
+/// TLS settings for a certificate of the operator's own; clients may present theirs (RFC 8705).
 ///
 /// # Errors
 /// If the key does not belong to the certificate.
@@ -117,12 +135,24 @@ pub fn from_parts(
     key: PrivateKeyDer<'static>,
     alpn: &[&[u8]],
 ) -> Result<rustls::ServerConfig, rustls::Error> {
+    built(chain, key, alpn, Certificates::Asked)
+}
+
+fn built(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    alpn: &[&[u8]],
+    certificates: Certificates,
+) -> Result<rustls::ServerConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider.clone())
+    let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .expect("the provider has TLS 1.2 and 1.3")
-        .with_client_cert_verifier(Arc::new(AnyClient(provider)))
-        .with_single_cert(chain, key)?;
+        .expect("the provider has TLS 1.2 and 1.3");
+    let builder = match certificates {
+        Certificates::Asked => builder.with_client_cert_verifier(Arc::new(AnyClient(provider))),
+        Certificates::NotAsked => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_single_cert(chain, key)?;
     config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
     Ok(config)
 }

@@ -1,6 +1,24 @@
-//! Headers that say for whom a call is made. They are recorded, and never authorise anything.
+//! Headers that say for whom a call is made. They are recorded, and never authorise anything; a policy may have a call
+//! refused for them.
 
 use tonic::metadata::MetadataMap;
+
+/// What is done about attribution headers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Attribution {
+    /// They are recorded.
+    #[default]
+    LogOnly,
+    /// A call whose `x-user-id` or `x-user-email` is neither the token's `sub` nor another name in it is refused with
+    /// PERMISSION_DENIED.
+    RefuseMismatch,
+}
+
+/// Whether a header names somebody who is none of these.
+pub(crate) fn names_another(metadata: &MetadataMap, names: &[&str]) -> bool {
+    let claimed = ["x-user-id", "x-user-email"].iter().flat_map(|header| metadata.get_all(*header).iter());
+    claimed.into_iter().any(|value| !names.iter().any(|name| name.as_bytes() == value.as_bytes()))
+}
 
 /// The headers.
 const HEADERS: [&str; 5] = ["x-user-id", "x-user-email", "x-user-name", "x-org-id", "x-client-type"];

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 
+use crate::attribution::Attribution;
 use crate::engine::Engine;
 use crate::fault::Fault;
 use crate::record::Recorder;
@@ -25,6 +26,8 @@ pub struct Config {
     /// Where endpoints say that their results are, `arrow-flight-reuse-connection://?` or `grpc+tls://host:port`; none
     /// means the connection that asked.
     pub locations: Vec<String>,
+    /// Flow control; tiny windows make an upload crawl.
+    pub http2: Http2,
     /// Ways to misbehave from the start.
     pub faults: Vec<Fault>,
     /// Callers that wait for each other.
@@ -42,6 +45,7 @@ impl Config {
             engine,
             ways_in: WaysIn::default(),
             locations: Vec::new(),
+            http2: Http2::default(),
             faults: Vec::new(),
             rendezvous: None,
             recorder,
@@ -58,8 +62,43 @@ pub struct WaysIn {
     pub basic: Vec<(String, Secret)>,
     /// Fixed bearer tokens.
     pub static_tokens: Vec<Secret>,
+    /// Where a Handshake's token is put.
+    pub handshake: HandshakeAnswer,
+    /// A certificate that the TLS configuration has verified is a way in: its first URI or DNS name is the principal.
+    pub certificates: bool,
+    /// What is done about attribution headers.
+    pub attribution: Attribution,
     /// Tokens of these issuers. An issuer may be there several times, for several audiences.
     pub oauth: Vec<TrustedIssuer>,
+}
+
+/// Where a Handshake's token is put.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HandshakeAnswer {
+    /// In the header `authorization`, and in a message besides: what most clients look for.
+    #[default]
+    Header,
+    /// In the trailer `authorization` only.
+    Trailer,
+    /// In the message only.
+    Payload,
+}
+
+/// Settings of HTTP/2.
+#[derive(Debug, Clone, Copy)]
+pub struct Http2 {
+    /// Bytes that a client may send in one stream before it is told to go on.
+    pub stream_window: u32,
+    /// The same for all streams of a connection.
+    pub connection_window: u32,
+    /// Calls at once on a connection.
+    pub max_streams: u32,
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Self { stream_window: 1 << 20, connection_window: 4 << 20, max_streams: 1024 }
+    }
 }
 
 /// An issuer whose tokens are taken.

@@ -7,13 +7,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::WaitForCancellationFutureOwned;
-use tonic::transport::server::Connected;
 
 /// Who is on the other side.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Peer {
     pub(crate) listener: String,
     pub(crate) port: u16,
+    /// The name in the certificate that TLS has verified.
+    pub(crate) certificate: Option<String>,
 }
 
 /// With or without TLS.
@@ -25,13 +26,12 @@ pub(crate) enum Wire {
 /// A connection.
 pub(crate) struct Connection {
     wire: Wire,
-    peer: Peer,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Connection {
-    pub(crate) fn new(wire: Wire, peer: Peer, stopped: WaitForCancellationFutureOwned) -> Self {
-        Self { wire, peer, stopped: Box::pin(stopped) }
+    pub(crate) fn new(wire: Wire, stopped: WaitForCancellationFutureOwned) -> Self {
+        Self { wire, stopped: Box::pin(stopped) }
     }
 
     fn is_stopped(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -40,14 +40,6 @@ impl Connection {
             Poll::Ready(()) => Poll::Ready(Err(std::io::ErrorKind::ConnectionAborted.into())),
             Poll::Pending => Poll::Pending,
         }
-    }
-}
-
-impl Connected for Connection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
     }
 }
 
@@ -95,4 +87,11 @@ impl AsyncWrite for Connection {
             Wire::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
+}
+
+/// The name in a client's certificate: a URI (SPIFFE), else a DNS name.
+pub(crate) fn name_in(certificate: &rustls::pki_types::CertificateDer<'_>) -> Option<String> {
+    let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
+    let name = certificate.valid_uri_names().next().or_else(|| certificate.valid_dns_names().next());
+    name.map(str::to_owned)
 }

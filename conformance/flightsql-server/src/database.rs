@@ -11,6 +11,7 @@ use datafusion::common::ParamValues;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::logical_plan::CreateMemoryTable;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, WriteOp};
+use futures::future::BoxFuture;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use tonic::Status;
 
@@ -58,21 +59,23 @@ impl Database {
     }
 
     /// The snapshot after a change, the tables that it touches, and how many rows.
-    pub(crate) async fn updated(
-        &self,
-        base: &Arc<Snapshot>,
-        sql: &str,
-        parameters: &[ParamValues],
-    ) -> Result<(Arc<Snapshot>, BTreeSet<String>, i64), Status> {
-        let (mut snapshot, mut changed, mut rows) = (base.clone(), BTreeSet::new(), 0);
-        let once = [ParamValues::List(Vec::new())];
-        for values in if parameters.is_empty() { &once } else { parameters } {
-            let change = self.change(&snapshot, sql, values).await?;
-            rows = if change.rows < 0 { -1 } else { rows + change.rows };
-            changed.insert(change.name.clone());
-            snapshot = self.after(&snapshot, change);
-        }
-        Ok((snapshot, changed, rows))
+    pub(crate) fn updated<'s>(
+        &'s self,
+        base: &'s Arc<Snapshot>,
+        sql: &'s str,
+        parameters: &'s [ParamValues],
+    ) -> BoxFuture<'s, Result<(Arc<Snapshot>, BTreeSet<String>, i64), Status>> {
+        Box::pin(async move {
+            let (mut snapshot, mut changed, mut rows) = (base.clone(), BTreeSet::new(), 0);
+            let once = [ParamValues::List(Vec::new())];
+            for values in if parameters.is_empty() { &once } else { parameters } {
+                let change = self.change(&snapshot, sql, values).await?;
+                rows = if change.rows < 0 { -1 } else { rows + change.rows };
+                changed.insert(change.name.clone());
+                snapshot = self.after(&snapshot, change);
+            }
+            Ok((snapshot, changed, rows))
+        })
     }
 
     /// The snapshot with more rows in a table, which is made, or made anew, if the flag says so.

@@ -15,14 +15,16 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::attribution;
 use crate::connection::Peer;
-use crate::fault::{Effect, Faults, Method};
+use crate::fault::{Break, Effects, Faults, Method, Target};
 use crate::handle::JsonTicket;
 use crate::query::{Caller, Sql};
 use crate::record::{Record, Recorder, Rpc, StreamEnd, code_name};
 use crate::rendezvous::Meeting;
 use crate::request::Asked;
-use crate::stream::{EndTeller, Told};
+use crate::secret::Secret;
+use crate::stream::{EndTeller, Told, Trouble};
 use crate::ways_in::{Door, Judged};
+use crate::wire::{Control, Cut};
 
 /// What a gate and the server that owns it share.
 pub(crate) struct Shared {
@@ -44,52 +46,87 @@ pub(crate) struct Gate {
 struct Entered {
     caller: Caller,
     teller: EndTeller,
-    break_after: Option<(usize, Status)>,
+    trouble: Trouble,
+    /// What a Handshake gives instead of its token.
+    token: Option<Option<Secret>>,
+}
+
+/// The head of a call that a fault may look at.
+struct Head<'c> {
+    method: Method,
+    asked: &'c Asked,
+    credentials: Vec<Secret>,
+    control: Option<Control>,
 }
 
 impl Gate {
     /// Judges and records the head of a call; its faults and meetings come next.
     async fn enter<T>(&self, method: &str, asked: Asked, request: &Request<T>) -> Result<Entered, Status> {
-        let judged = self.shared.door.judge(request.metadata()).await;
         let peer = peer_of(request);
-        let (mut teller, principal) = self.record(method, asked.clone(), &peer, request.metadata(), judged);
-        match principal {
-            Ok(principal) => {
-                let caller = Caller { principal };
-                self.within(Method::named(method), asked.sql.is_some(), teller, caller).await
-            }
-            Err(status) => {
-                teller.tell(status.code());
-                Err(status)
-            }
-        }
+        let judged = self.shared.door.judge(request.metadata(), &peer).await;
+        self.admit(method, &asked, request, &peer, judged).await
     }
 
-    async fn within(
+    async fn admit<T>(
         &self,
-        method: Method,
-        is_statement: bool,
-        mut teller: EndTeller,
-        caller: Caller,
+        method: &str,
+        asked: &Asked,
+        request: &Request<T>,
+        peer: &Peer,
+        judged: Judged,
     ) -> Result<Entered, Status> {
+        let head = Head {
+            method: Method::named(method),
+            asked,
+            credentials: judged.presented.iter().map(|p| p.credential.clone()).collect(),
+            control: request.extensions().get::<Control>().cloned(),
+        };
+        let (mut teller, principal) = self.record(method, asked.clone(), peer, request.metadata(), judged);
+        let principal = principal.inspect_err(|status| teller.tell(status.code()))?;
+        self.within(head, teller, Caller { principal }).await
+    }
+
+    /// Meetings and faults.
+    async fn within(&self, head: Head<'_>, mut teller: EndTeller, caller: Caller) -> Result<Entered, Status> {
+        let is_statement = head.asked.sql.is_some();
         if let Some(meeting) = self.shared.meeting.as_ref().filter(|_| is_statement)
-            && let Some(parties) = meeting.join(method).await
+            && let Some(parties) = meeting.join(head.method).await
         {
-            let method = format!("{method:?}");
+            let method = format!("{:?}", head.method);
             (self.shared.recorder)(Record::Rendezvous { method, parties });
         }
-        let mut break_after = None;
-        match self.shared.faults.hit(method, is_statement) {
-            None => {}
-            Some(Effect::Refuse(status)) => {
-                teller.tell(status.code());
-                return Err(status);
+        let Effects { silence, delay, slow, go_away, headers, breaks, token } =
+            self.shared.faults.hit(&Target {
+                method: head.method,
+                is_statement,
+                command: head.asked.command.as_deref(),
+                principal: &caller.principal,
+                credentials: &head.credentials,
+            });
+        if let Some(control) = &head.control {
+            headers.iter().for_each(|(name, value)| control.add_header(name, value));
+            if go_away {
+                control.go_away();
             }
-            Some(Effect::BreakAfter { messages, status }) => break_after = Some((messages, status)),
-            Some(Effect::Silence) => std::future::pending::<()>().await,
-            Some(Effect::Delay(time)) => tokio::time::sleep(time).await,
         }
-        Ok(Entered { caller, teller, break_after })
+        if silence {
+            std::future::pending::<()>().await;
+        }
+        if let Some(time) = delay {
+            tokio::time::sleep(time).await;
+        }
+        // Only a DoGet has a middle: everything else breaks instead of its answer.
+        match breaks {
+            Some((messages, how)) if messages == 0 || head.method != Method::DoGet => {
+                Err(broken(how, head.control.as_ref(), &mut teller).await)
+            }
+            breaks => Ok(Entered {
+                caller,
+                teller,
+                trouble: Trouble { breaks, slow, control: head.control },
+                token,
+            }),
+        }
     }
 
     fn record(
@@ -121,6 +158,7 @@ impl Gate {
             sql: asked.sql,
             authorization: judged.presented,
             attribution: attribution::of(metadata),
+            headers: headers_of(metadata),
             principal: judged.principal.as_ref().ok().cloned(),
             refused: judged.principal.as_ref().err().map(|status| code_name(status.code())),
             remaining_ms: judged.remaining_ms,
@@ -129,8 +167,36 @@ impl Gate {
     }
 }
 
+/// Breaks a call that has no answer yet.
+async fn broken(how: Break, control: Option<&Control>, teller: &mut EndTeller) -> Status {
+    let cut = match how {
+        Break::Status(status) => {
+            teller.tell(status.code());
+            return status;
+        }
+        Break::Stall => return std::future::pending().await,
+        Break::Reset => Cut::Reset,
+        Break::Disconnect => Cut::Disconnect,
+    };
+    if let Some(control) = control {
+        control.cut(cut);
+    }
+    teller.tell(Code::Unknown);
+    Status::unknown("cut on purpose")
+}
+
 fn peer_of<T>(request: &Request<T>) -> Peer {
     request.extensions().get::<Peer>().cloned().unwrap_or_default()
+}
+
+/// All headers with all their values, but for those that hold credentials.
+fn headers_of(metadata: &MetadataMap) -> Vec<(String, Vec<String>)> {
+    let names = metadata.as_ref().keys().filter(|name| !["authorization", "cookie"].contains(&name.as_str()));
+    let values = |name: &http::HeaderName| {
+        let values = metadata.as_ref().get_all(name).iter();
+        values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+    };
+    names.map(|name| (name.as_str().to_owned(), values(name))).collect()
 }
 
 /// The request, with who makes it.
@@ -162,25 +228,15 @@ impl FlightService for Gate {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        let (judged, token) = self.shared.door.handshake(request.metadata()).await;
         let peer = peer_of(&request);
-        let asked = Asked::default();
-        let (mut teller, principal) = self.record("Handshake", asked, &peer, request.metadata(), judged);
-        let principal = principal.inspect_err(|status| teller.tell(status.code()))?;
-        let mut entered = self.within(Method::Handshake, false, teller, Caller { principal }).await?;
-        let mut response: Response<Self::HandshakeStream> = match &token {
-            Some(token) => {
-                let payload = token.clone().into_bytes().into();
-                let message = HandshakeResponse { protocol_version: 0, payload };
-                Response::new(futures::stream::once(async { Ok(message) }).boxed())
-            }
-            None => Response::new(futures::stream::empty().boxed()),
+        let (judged, token) = self.shared.door.handshake(request.metadata(), &peer).await;
+        let mut entered = self.admit("Handshake", &Asked::default(), &request, &peer, judged).await?;
+        let token = match entered.token.take() {
+            Some(instead) => instead.map(|token| token.expose().to_owned()),
+            None => token,
         };
-        if let Some(value) = token.and_then(|t| format!("Bearer {t}").parse().ok()) {
-            response.metadata_mut().insert("authorization", value);
-        }
         entered.teller.tell(Code::Ok);
-        Ok(response)
+        Ok(self.shared.door.handshake_answer(token))
     }
 
     async fn list_flights(
@@ -232,7 +288,7 @@ impl FlightService for Gate {
         };
         match answer {
             Ok(response) => {
-                let told = Told::new(response.into_inner().boxed(), entered.break_after, entered.teller);
+                let told = Told::new(response.into_inner().boxed(), entered.trouble, entered.teller);
                 Ok(Response::new(told.boxed()))
             }
             Err(status) => {

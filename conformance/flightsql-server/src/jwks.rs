@@ -1,10 +1,14 @@
 //! The key set of an issuer: fetched when it is needed, kept, fetched again for a key that is not in it.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jsonwebtoken::jwk::{Jwk, JwkSet};
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
-use tokio::sync::Mutex;
+use serde_json::Value;
 
 use crate::config::TrustedIssuer;
 
@@ -12,13 +16,15 @@ use crate::config::TrustedIssuer;
 const FETCH_LIMIT: Duration = Duration::from_secs(5);
 /// A key that is not in the set makes us ask again at most this often.
 const AGAIN: Duration = Duration::from_secs(1);
-/// A set is not trusted for longer: a withdrawn key ends with it.
+/// A set is asked for again when it is older: a withdrawn key ends with it.
+const FRESH: Duration = Duration::from_secs(30);
+/// While the issuer cannot be asked, its last set is good for so long.
 const KEPT: Duration = Duration::from_secs(300);
 /// Documents longer than this are not read.
 const BODY_LIMIT: usize = 1 << 20;
 
 /// Why there is no key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum KeyError {
     /// The issuer has no such key.
     Unknown,
@@ -28,6 +34,7 @@ pub(crate) enum KeyError {
 
 #[derive(Debug, Clone, Deserialize)]
 struct Metadata {
+    issuer: Option<String>,
     jwks_uri: String,
     introspection_endpoint: Option<String>,
 }
@@ -39,6 +46,13 @@ struct Introspection {
     client_id: Option<String>,
     iss: Option<String>,
     exp: Option<i64>,
+    aud: Option<Value>,
+}
+
+/// A key set (RFC 7517 §5).
+#[derive(Debug, Deserialize)]
+struct Document {
+    keys: Vec<Value>,
 }
 
 /// What an issuer says of an opaque token.
@@ -48,100 +62,175 @@ pub(crate) struct Active {
     pub(crate) expires: Option<i64>,
 }
 
-#[derive(Debug, Default)]
+/// A key that signatures are checked with.
+#[derive(Clone)]
+pub(crate) struct Key {
+    kid: Option<String>,
+    algorithm: Option<KeyAlgorithm>,
+    /// As the signature check takes it.
+    pub(crate) decoding: DecodingKey,
+}
+
+/// What an issuer published at one moment.
+struct Published {
+    metadata: Metadata,
+    keys: Vec<Key>,
+    at: Instant,
+}
+
+type Fetch = Shared<BoxFuture<'static, Result<Arc<Published>, KeyError>>>;
+
+#[derive(Default)]
 struct Known {
-    metadata: Option<Metadata>,
-    keys: Vec<Jwk>,
-    fetched: Option<Instant>,
+    published: Option<Arc<Published>>,
+    failed: Option<(Instant, KeyError)>,
+    /// One fetch for all who wait.
+    fetch: Option<Fetch>,
 }
 
 /// Keys of one issuer.
-#[derive(Debug)]
 pub(crate) struct KeySet {
     trusted: TrustedIssuer,
     http: reqwest::Client,
-    known: Mutex<Known>,
+    known: Arc<Mutex<Known>>,
 }
 
 impl KeySet {
     pub(crate) fn new(trusted: TrustedIssuer, http: reqwest::Client) -> Self {
-        Self { trusted, http, known: Mutex::default() }
+        Self { trusted, http, known: Arc::default() }
     }
 
     pub(crate) fn trusted(&self) -> &TrustedIssuer {
         &self.trusted
     }
 
-    /// The key with this id.
-    pub(crate) async fn key(&self, kid: Option<&str>) -> Result<Jwk, KeyError> {
-        let mut known = self.known.lock().await;
-        let fresh = known.fetched.is_some_and(|at| at.elapsed() < KEPT);
-        if let Some(key) = find(&known.keys, kid).filter(|_| fresh) {
-            return Ok(key);
+    /// The key with this id, for this algorithm.
+    pub(crate) async fn key(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Key, KeyError> {
+        let old = self.known().published.clone();
+        if let Some(old) = &old {
+            let age = old.at.elapsed();
+            match find(&old.keys, kid, algorithm) {
+                Some(key) if age < FRESH => return Ok(key),
+                None if age < AGAIN => return Err(KeyError::Unknown),
+                Some(_) | None => {}
+            }
         }
-        if known.fetched.is_some_and(|at| at.elapsed() < AGAIN) {
-            return Err(KeyError::Unknown);
+        match self.published().await {
+            Ok(new) => find(&new.keys, kid, algorithm).ok_or(KeyError::Unknown),
+            // An outage is bridged for a while with what is known.
+            Err(error) => {
+                let bridge = old.filter(|old| old.at.elapsed() < KEPT);
+                bridge.and_then(|old| find(&old.keys, kid, algorithm)).ok_or(error)
+            }
         }
-        let metadata = self.metadata(&mut known).await?;
-        let set: JwkSet = self.get(&metadata.jwks_uri).await?;
-        known.keys = set.keys;
-        known.fetched = Some(Instant::now());
-        find(&known.keys, kid).ok_or(KeyError::Unknown)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the issuer publishes now. Callers share one request; after a failure the issuer has a second's rest.
+    async fn published(&self) -> Result<Arc<Published>, KeyError> {
+        let fetch = {
+            let mut known = self.known();
+            if let Some((_, error)) = known.failed.as_ref().filter(|(at, _)| at.elapsed() < AGAIN) {
+                return Err(error.clone());
+            }
+            let (http, discovery) = (self.http.clone(), self.trusted.discovery_url.clone());
+            let (issuer, told) = (self.trusted.issuer.clone(), self.known.clone());
+            let fetch = known.fetch.get_or_insert_with(|| {
+                let fetching = async move {
+                    let result = fetch(&http, &discovery, &issuer).await.map(Arc::new);
+                    let mut known = told.lock().unwrap_or_else(PoisonError::into_inner);
+                    known.fetch = None;
+                    match &result {
+                        Ok(published) => {
+                            known.published = Some(published.clone());
+                            known.failed = None;
+                        }
+                        Err(error) => known.failed = Some((Instant::now(), error.clone())),
+                    }
+                    result
+                };
+                fetching.boxed().shared()
+            });
+            fetch.clone()
+        };
+        fetch.await
     }
 
     /// Asks the issuer about a token that is no JWT (RFC 7662); `None` if it is not active here.
     pub(crate) async fn introspect(&self, token: &str) -> Result<Option<Active>, KeyError> {
-        let metadata = {
-            let mut known = self.known.lock().await;
-            self.metadata(&mut known).await?
+        let kept = self.known().published.clone().filter(|published| published.at.elapsed() < FRESH);
+        let published = match kept {
+            Some(published) => published,
+            None => self.published().await?,
         };
-        let Some(endpoint) = metadata.introspection_endpoint else { return Ok(None) };
+        let Some(endpoint) = &published.metadata.introspection_endpoint else { return Ok(None) };
         let request = self.http.post(endpoint).form(&[("token", token)]);
-        let answer: Introspection = self.send(request).await?;
-        let ours = answer.active && answer.iss.as_ref().is_none_or(|iss| *iss == self.trusted.issuer);
+        let answer: Introspection = send(request).await?;
+        let for_us = |aud: &Value| match aud {
+            Value::Array(all) => all.iter().any(|aud| aud.as_str() == Some(&self.trusted.audience)),
+            one => one.as_str() == Some(&self.trusted.audience),
+        };
+        let ours = answer.active
+            && answer.iss.as_ref().is_none_or(|iss| *iss == self.trusted.issuer)
+            && answer.aud.as_ref().is_none_or(for_us);
         let principal = answer.sub.or(answer.client_id).unwrap_or_default();
         Ok(ours.then_some(Active { principal, expires: answer.exp }))
     }
-
-    async fn metadata(&self, known: &mut Known) -> Result<Metadata, KeyError> {
-        if let Some(metadata) = &known.metadata {
-            return Ok(metadata.clone());
-        }
-        let metadata: Metadata = self.get(&self.trusted.discovery_url).await?;
-        known.metadata = Some(metadata.clone());
-        Ok(metadata)
-    }
-
-    async fn get<T: for<'de> Deserialize<'de>>(&self, url: &str) -> Result<T, KeyError> {
-        self.send(self.http.get(url)).await
-    }
-
-    async fn send<T: for<'de> Deserialize<'de>>(
-        &self,
-        request: reqwest::RequestBuilder,
-    ) -> Result<T, KeyError> {
-        let unreachable = |e: &dyn std::fmt::Display| KeyError::Unreachable(e.to_string());
-        let mut response = request
-            .timeout(FETCH_LIMIT)
-            .send()
-            .await
-            .and_then(reqwest::Response::error_for_status)
-            .map_err(|e| unreachable(&e))?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| unreachable(&e))? {
-            body.extend_from_slice(&chunk);
-            if body.len() > BODY_LIMIT {
-                return Err(unreachable(&"the document is too long"));
-            }
-        }
-        serde_json::from_slice(&body).map_err(|e| unreachable(&e))
-    }
 }
 
-fn find(keys: &[Jwk], kid: Option<&str>) -> Option<Jwk> {
+async fn fetch(http: &reqwest::Client, discovery: &str, issuer: &str) -> Result<Published, KeyError> {
+    let metadata: Metadata = send(http.get(discovery)).await?;
+    // OIDC Discovery §4.3: the document must be about the issuer that was asked for.
+    if metadata.issuer.as_deref() != Some(issuer) {
+        return Err(KeyError::Unreachable(format!("the document at {discovery} is about another issuer")));
+    }
+    let set: Document = send(http.get(&metadata.jwks_uri)).await?;
+    // Keys of kinds that are not known here do not spoil the others (RFC 7517 §5).
+    let keys = set.keys.into_iter().filter_map(|key| usable(serde_json::from_value(key).ok()?)).collect();
+    Ok(Published { metadata, keys, at: Instant::now() })
+}
+
+/// A key that is meant for signatures.
+fn usable(jwk: Jwk) -> Option<Key> {
+    let common = &jwk.common;
+    let for_signatures = common.public_key_use.as_ref().is_none_or(|u| *u == PublicKeyUse::Signature)
+        && common.key_operations.as_ref().is_none_or(|ops| ops.contains(&KeyOperations::Verify));
+    // A shared secret is no key that an issuer may publish.
+    if !for_signatures || matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_)) {
+        return None;
+    }
+    let decoding = DecodingKey::from_jwk(&jwk).ok()?;
+    Some(Key { kid: jwk.common.key_id, algorithm: jwk.common.key_algorithm, decoding })
+}
+
+/// Fetches JSON within bounds of time and length.
+async fn send<T: for<'de> Deserialize<'de>>(request: reqwest::RequestBuilder) -> Result<T, KeyError> {
+    let unreachable = |e: &dyn std::fmt::Display| KeyError::Unreachable(e.to_string());
+    let mut response = request
+        .timeout(FETCH_LIMIT)
+        .send()
+        .await
+        .and_then(reqwest::Response::error_for_status)
+        .map_err(|e| unreachable(&e))?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|e| unreachable(&e))? {
+        body.extend_from_slice(&chunk);
+        if body.len() > BODY_LIMIT {
+            return Err(unreachable(&"the document is too long"));
+        }
+    }
+    serde_json::from_slice(&body).map_err(|e| unreachable(&e))
+}
+
+fn find(keys: &[Key], kid: Option<&str>, algorithm: Algorithm) -> Option<Key> {
+    // RFC 8725 §3.1: a key that names its algorithm is used with no other.
+    let named = |key: &&Key| key.algorithm.is_none_or(|a| a.to_string() == format!("{algorithm:?}"));
     match kid {
-        Some(kid) => keys.iter().find(|k| k.common.key_id.as_deref() == Some(kid)).cloned(),
+        Some(kid) => keys.iter().filter(named).find(|key| key.kid.as_deref() == Some(kid)).cloned(),
         // Without an id only a lone key can be meant.
-        None => keys.first().filter(|_| keys.len() == 1).cloned(),
+        None => keys.first().filter(|_| keys.len() == 1).filter(named).cloned(),
     }
 }

@@ -18,6 +18,7 @@ mod server;
 mod stream;
 mod validate;
 mod ways_in;
+mod wire;
 
 // Flight SQL.
 mod actions;
@@ -42,7 +43,8 @@ mod moving;
 mod snapshot;
 mod transaction;
 
-pub use config::{Config, StartError, TrustedIssuer, WaysIn};
+pub use attribution::Attribution;
+pub use config::{Config, HandshakeAnswer, Http2, StartError, TrustedIssuer, WaysIn};
 pub use engine::{Clock, Engine, Limits};
 pub use fault::{Fault, FaultKind, Method, Moment};
 pub use files::TableError;

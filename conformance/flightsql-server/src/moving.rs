@@ -119,7 +119,14 @@ fn noise(seed: u64, step: i64, salt: u64) -> u64 {
 }
 
 fn times(steps: impl Iterator<Item = i64>) -> ArrayRef {
-    Arc::new(TimestampMillisecondArray::from_iter_values(steps.map(|s| s * STEP_MS)).with_timezone("UTC"))
+    Arc::new(
+        TimestampMillisecondArray::from(steps.map(|s| s * STEP_MS).collect::<Vec<_>>()).with_timezone("UTC"),
+    )
+}
+
+/// Arrow wants to know how many there will be, so they are collected first.
+fn texts(values: impl Iterator<Item = impl AsRef<str>>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(values.collect::<Vec<_>>()))
 }
 
 fn log_entries(seed: u64, last: i64) -> Vec<ArrayRef> {
@@ -128,7 +135,7 @@ fn log_entries(seed: u64, last: i64) -> Vec<ArrayRef> {
     let steps = || (last - STEPS + 1)..=last;
     let pick = |salt, from: &'static [&'static str]| -> ArrayRef {
         let picked = steps().map(|s| from[(noise(seed, s, salt) % from.len() as u64) as usize]);
-        Arc::new(StringArray::from_iter_values(picked))
+        texts(picked)
     };
     let message =
         |s: i64| format!("request {} took {} ms", noise(seed, s, 3) % 100_000, noise(seed, s, 4) % 900);
@@ -136,7 +143,7 @@ fn log_entries(seed: u64, last: i64) -> Vec<ArrayRef> {
         times(steps()),
         pick(1, &LEVELS),
         pick(2, &TARGETS),
-        Arc::new(StringArray::from_iter_values(steps().map(message))),
+        texts(steps().map(message)),
         pick(5, &["p0", "p1", "p2", "p3"]),
     ]
 }
@@ -158,9 +165,9 @@ fn metrics(seed: u64, last: i64) -> Vec<ArrayRef> {
     };
     vec![
         times(cells().map(|(step, _)| step)),
-        Arc::new(StringArray::from_iter_values(cells().map(|(_, nth)| NAMES[nth].0))),
-        Arc::new(Float64Array::from_iter_values(cells().map(value))),
-        Arc::new(StringArray::from_iter_values(cells().map(|(_, nth)| NAMES[nth].3))),
+        texts(cells().map(|(_, nth)| NAMES[nth].0)),
+        Arc::new(Float64Array::from(cells().map(value).collect::<Vec<_>>())),
+        texts(cells().map(|(_, nth)| NAMES[nth].3)),
     ]
 }
 

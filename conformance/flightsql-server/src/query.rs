@@ -12,6 +12,7 @@ use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Tic
 use bytes::Bytes;
 use datafusion::common::ParamValues;
 use datafusion::logical_expr::LogicalPlan;
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
 use tokio_util::sync::CancellationToken;
@@ -79,37 +80,39 @@ impl Sql {
 
     /// The schema of a statement's result, and a handle to read it with. Changes have no result: an empty schema, by
     /// which JDBC knows them.
-    pub(crate) async fn promise(
-        &self,
-        caller: &Caller,
+    pub(crate) fn promise<'s>(
+        &'s self,
+        caller: &'s Caller,
         wanted: Wanted,
-    ) -> Result<(SchemaRef, Bytes), Status> {
-        let snapshot = self.tables(caller, wanted.transaction.as_deref())?;
-        let sql = parameters::numbered(&wanted.sql);
-        let (schema, plan) = match snapshot.plan(&sql).await? {
-            Statement::Query(plan) => {
-                let schema = match wanted.parameters.first() {
-                    Some(values) => {
-                        let bound = plan.clone().replace_params_with_values(values).map_err(refused)?;
-                        Arc::new(bound.schema().as_arrow().clone())
-                    }
-                    None => Arc::new(plan.schema().as_arrow().clone()),
-                };
-                (schema, Some((snapshot, Arc::new(*plan))))
-            }
-            Statement::Change(..) => (Arc::new(Schema::empty()), None),
-        };
-        let promise = Promise {
-            principal: caller.principal.clone(),
-            sql: wanted.sql.clone(),
-            transaction: wanted.transaction,
-            parameters: wanted.parameters,
-            plan,
-            cancel: CancellationToken::new(),
-            readers: Arc::default(),
-        };
-        let id = self.promises.keep(promise);
-        Ok((schema, Handle { sql: wanted.sql, id: Some(id) }.encode()))
+    ) -> BoxFuture<'s, Result<(SchemaRef, Bytes), Status>> {
+        Box::pin(async move {
+            let snapshot = self.tables(caller, wanted.transaction.as_deref())?;
+            let sql = parameters::numbered(&wanted.sql);
+            let (schema, plan) = match snapshot.plan(&sql).await? {
+                Statement::Query(plan) => {
+                    let schema = match wanted.parameters.first() {
+                        Some(values) => {
+                            let bound = plan.clone().replace_params_with_values(values).map_err(refused)?;
+                            Arc::new(bound.schema().as_arrow().clone())
+                        }
+                        None => Arc::new(plan.schema().as_arrow().clone()),
+                    };
+                    (schema, Some((snapshot, Arc::new(*plan))))
+                }
+                Statement::Change(..) => (Arc::new(Schema::empty()), None),
+            };
+            let promise = Promise {
+                principal: caller.principal.clone(),
+                sql: wanted.sql.clone(),
+                transaction: wanted.transaction,
+                parameters: wanted.parameters,
+                plan,
+                cancel: CancellationToken::new(),
+                readers: Arc::default(),
+            };
+            let id = self.promises.keep(promise);
+            Ok((schema, Handle { sql: wanted.sql, id: Some(id) }.encode()))
+        })
     }
 
     /// What a prepared statement's handle stands for: SQL and the values bound last.
@@ -125,42 +128,48 @@ impl Sql {
     }
 
     /// Reads a statement's result by its handle, of a ticket, a prepared statement or a client's own making.
-    pub(crate) async fn read(&self, caller: &Caller, handle: &[u8]) -> Answer<Messages> {
-        let decoded = Handle::decode(handle)?;
-        let promise = decoded.id.as_ref().and_then(|id| self.promises.get(&caller.principal, id));
-        let promise = match promise {
-            Some(promise) => promise,
-            None => {
-                // A ticket that was kept too long ago is still as good as its SQL.
-                let wanted = match decoded.id {
-                    Some(id) if id.starts_with("tk-") => {
-                        Wanted { sql: decoded.sql, transaction: None, parameters: Arc::default() }
+    pub(crate) fn read<'s>(
+        &'s self,
+        caller: &'s Caller,
+        handle: &'s [u8],
+    ) -> BoxFuture<'s, Answer<Messages>> {
+        Box::pin(async move {
+            let decoded = Handle::decode(handle)?;
+            let promise = decoded.id.as_ref().and_then(|id| self.promises.get(&caller.principal, id));
+            let promise = match promise {
+                Some(promise) => promise,
+                None => {
+                    // A ticket that was kept too long ago is still as good as its SQL.
+                    let wanted = match decoded.id {
+                        Some(id) if id.starts_with("tk-") => {
+                            Wanted { sql: decoded.sql, transaction: None, parameters: Arc::default() }
+                        }
+                        _ => self.prepared(caller, handle)?,
+                    };
+                    Promise {
+                        principal: caller.principal.clone(),
+                        sql: wanted.sql,
+                        transaction: wanted.transaction,
+                        parameters: wanted.parameters,
+                        plan: None,
+                        cancel: CancellationToken::new(),
+                        readers: Arc::default(),
                     }
-                    _ => self.prepared(caller, handle)?,
-                };
-                Promise {
-                    principal: caller.principal.clone(),
-                    sql: wanted.sql,
-                    transaction: wanted.transaction,
-                    parameters: wanted.parameters,
-                    plan: None,
-                    cancel: CancellationToken::new(),
-                    readers: Arc::default(),
                 }
+            };
+            if promise.cancel.is_cancelled() {
+                return Err(Status::cancelled("the query was cancelled"));
             }
-        };
-        if promise.cancel.is_cancelled() {
-            return Err(Status::cancelled("the query was cancelled"));
-        }
-        let reading = Reading::begin(&promise.readers);
-        let (schema, rows) = self.run(caller, &promise).await?;
-        let stopped = promise.cancel.clone();
-        let rows = rows.take_until(promise.cancel.clone().cancelled_owned()).chain(
-            stream::once(async move { stopped.is_cancelled() }).filter_map(async |stopped| {
-                stopped.then(|| Err(Status::cancelled("the query was cancelled")))
-            }),
-        );
-        Ok(Response::new(encoded(schema, rows.inspect(move |_| _ = &reading).boxed())))
+            let reading = Reading::begin(&promise.readers);
+            let (schema, rows) = self.run(caller, &promise).await?;
+            let stopped = promise.cancel.clone();
+            let rows = rows.take_until(promise.cancel.clone().cancelled_owned()).chain(
+                stream::once(async move { stopped.is_cancelled() }).filter_map(async |stopped| {
+                    stopped.then(|| Err(Status::cancelled("the query was cancelled")))
+                }),
+            );
+            Ok(Response::new(encoded(schema, rows.inspect(move |_| _ = &reading).boxed())))
+        })
     }
 
     async fn run(&self, caller: &Caller, promise: &Promise) -> Result<(SchemaRef, Rows), Status> {
@@ -204,40 +213,44 @@ impl Sql {
     }
 
     /// Carries out a change, in its transaction or at once.
-    pub(crate) async fn update(
-        &self,
-        caller: &Caller,
-        sql: &str,
-        transaction: Option<&str>,
-        values: &[ParamValues],
-    ) -> Result<i64, Status> {
-        let sql = parameters::numbered(sql);
-        let Some(id) = transaction else { return self.database.update(&sql, values).await };
-        let base = self.transactions.snapshot(&caller.principal, id)?;
-        let (next, changed, rows) = self.database.updated(&base, &sql, values).await?;
-        self.transactions.advance(&caller.principal, id, &base, next, changed)?;
-        Ok(rows)
+    pub(crate) fn update<'s>(
+        &'s self,
+        caller: &'s Caller,
+        sql: &'s str,
+        transaction: Option<&'s str>,
+        values: &'s [ParamValues],
+    ) -> BoxFuture<'s, Result<i64, Status>> {
+        Box::pin(async move {
+            let sql = parameters::numbered(sql);
+            let Some(id) = transaction else { return self.database.update(&sql, values).await };
+            let base = self.transactions.snapshot(&caller.principal, id)?;
+            let (next, changed, rows) = self.database.updated(&base, &sql, values).await?;
+            self.transactions.advance(&caller.principal, id, &base, next, changed)?;
+            Ok(rows)
+        })
     }
 
     /// Puts rows into a table that is made if it is not there; `keep` says whether its old rows stay.
-    pub(crate) async fn ingest(
-        &self,
-        caller: &Caller,
-        table: &str,
+    pub(crate) fn ingest<'s>(
+        &'s self,
+        caller: &'s Caller,
+        table: &'s str,
         keep: bool,
-        transaction: Option<&str>,
+        transaction: Option<&'s str>,
         schema: SchemaRef,
         rows: BoxStream<'static, Result<RecordBatch, Status>>,
-    ) -> Result<i64, Status> {
-        let base = self.tables(caller, transaction)?;
-        let (next, count) = self.database.appended(&base, table, keep, schema, rows).await?;
-        let changed = BTreeSet::from([table.to_owned()]);
-        match transaction {
-            Some(id) => self.transactions.advance(&caller.principal, id, &base, next, changed)?,
-            None if self.database.commit(&base, &next, &changed) => {}
-            None => return Err(Status::aborted("another changed the same table; try again")),
-        }
-        Ok(count)
+    ) -> BoxFuture<'s, Result<i64, Status>> {
+        Box::pin(async move {
+            let base = self.tables(caller, transaction)?;
+            let (next, count) = self.database.appended(&base, table, keep, schema, rows).await?;
+            let changed = BTreeSet::from([table.to_owned()]);
+            match transaction {
+                Some(id) => self.transactions.advance(&caller.principal, id, &base, next, changed)?,
+                None if self.database.commit(&base, &next, &changed) => {}
+                None => return Err(Status::aborted("another changed the same table; try again")),
+            }
+            Ok(count)
+        })
     }
 
     /// One endpoint, at the configured places; none means this very connection.

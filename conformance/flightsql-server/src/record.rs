@@ -61,6 +61,8 @@ pub struct Rpc {
     pub authorization: Vec<Presented>,
     /// Attribution headers with all their values.
     pub attribution: Vec<(String, Vec<String>)>,
+    /// All headers with all their values, but for `authorization`, which is above, and `cookie`.
+    pub headers: Vec<(String, Vec<String>)>,
     /// Whom the caller is taken to be.
     pub principal: Option<String>,
     /// The code with which the head was refused.

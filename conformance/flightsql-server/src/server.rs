@@ -6,33 +6,30 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use arrow_flight::flight_service_server::FlightServiceServer;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
 
-use crate::config::{Config, StartError};
-use crate::connection::{Connection, Peer, Wire};
+use crate::config::{Config, Http2, StartError};
+use crate::connection::{Connection, Peer, Wire, name_in};
 use crate::fault::{Fault, Faults};
 use crate::gate::{Gate, Shared};
 use crate::query::Sql;
-use crate::record::{Record, Recorder};
+use crate::record::Record;
 use crate::rendezvous::Meeting;
 use crate::ways_in::Door;
+use crate::wire::{self, ConnectionControl};
 
 /// A stalled TLS handshake is given up after this long.
 const HANDSHAKE: Duration = Duration::from_secs(30);
-/// Tokens with many groups make long headers.
-const HEADER_LIMIT: u32 = 256 * 1024;
+/// So long calls under way may go on when the server is asked to stop.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// A running server. Dropping it closes its ports and ends its connections, streams in flight included.
 pub struct FlightSqlServer {
     ports: BTreeMap<String, u16>,
     shared: Arc<Shared>,
-    stop: CancellationToken,
+    control: ConnectionControl,
     tasks: JoinSet<()>,
 }
 
@@ -59,10 +56,10 @@ impl FlightSqlServer {
             recorder: config.recorder.clone(),
             next: AtomicU64::new(1),
         });
-        let stop = CancellationToken::new();
+        let gate = Gate { shared: shared.clone(), sql: Arc::new(Sql::new(config.engine, config.locations)) };
+        let control = ConnectionControl { go_away: CancellationToken::new(), end: CancellationToken::new() };
         let mut tasks = JoinSet::new();
         let mut ports = BTreeMap::new();
-        let (connections, incoming) = mpsc::channel(64);
         for (nth, label) in config.listeners.into_iter().enumerate() {
             let at = if nth == 0 { address } else { SocketAddr::new(address.ip(), 0) };
             let failed = |source| StartError::Listen { address: at.to_string(), source };
@@ -71,24 +68,13 @@ impl FlightSqlServer {
             let accepting = Accepting {
                 label,
                 tls: config.tls.clone(),
-                recorder: config.recorder.clone(),
-                connections: connections.clone(),
-                stop: stop.clone(),
+                gate: gate.clone(),
+                http2: config.http2,
+                control: control.clone(),
             };
             tasks.spawn(accepting.accept(listener));
         }
-        let gate = Gate { shared: shared.clone(), sql: Arc::new(Sql::new(config.engine, config.locations)) };
-        let service = FlightServiceServer::new(gate)
-            .max_decoding_message_size(64 * 1024 * 1024)
-            .max_encoding_message_size(64 * 1024 * 1024);
-        let serving = Server::builder()
-            .http2_max_header_list_size(HEADER_LIMIT)
-            .add_service(service)
-            .serve_with_incoming(ReceiverStream::new(incoming));
-        tasks.spawn(async move {
-            let _ = serving.await;
-        });
-        Ok(Self { ports, shared, stop, tasks })
+        Ok(Self { ports, shared, control, tasks })
     }
 
     /// The port of a listener.
@@ -108,86 +94,121 @@ impl FlightSqlServer {
 
     /// Stops and waits until every port is closed.
     pub async fn shutdown(mut self) {
-        self.stop.cancel();
+        self.control.end.cancel();
         self.tasks.shutdown().await;
+    }
+
+    /// Takes no more calls, lets those under way go on for ten seconds, and stops.
+    pub async fn drain(mut self) {
+        self.control.go_away.cancel();
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(DRAIN, ended).await;
+        self.shutdown().await;
     }
 }
 
 impl Drop for FlightSqlServer {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.control.end.cancel();
     }
 }
 
 struct Accepting {
     label: String,
     tls: Option<Arc<rustls::ServerConfig>>,
-    recorder: Recorder,
-    connections: mpsc::Sender<std::io::Result<Connection>>,
-    stop: CancellationToken,
+    gate: Gate,
+    http2: Http2,
+    control: ConnectionControl,
 }
 
 impl Accepting {
     async fn accept(self, listener: TcpListener) {
         let accepting = Arc::new(self);
-        let mut handshakes = JoinSet::new();
+        let mut connections = JoinSet::new();
         loop {
-            match listener.accept().await {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = accepting.control.go_away.cancelled() => break,
+            };
+            match accepted {
                 Ok((stream, address)) => {
-                    let peer = Peer { listener: accepting.label.clone(), port: address.port() };
-                    (accepting.recorder)(Record::Contact {
-                        listener: peer.listener.clone(),
-                        peer_port: peer.port,
-                    });
-                    handshakes.spawn(accepting.clone().greet(stream, peer));
+                    let peer =
+                        Peer { listener: accepting.label.clone(), port: address.port(), certificate: None };
+                    accepting
+                        .record(Record::Contact { listener: peer.listener.clone(), peer_port: peer.port });
+                    connections.spawn(accepting.clone().serve(stream, peer));
                 }
                 // Out of file descriptors: others will end.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
-            while handshakes.try_join_next().is_some() {}
+            while connections.try_join_next().is_some() {}
         }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
     }
 
-    async fn greet(self: Arc<Self>, stream: TcpStream, peer: Peer) {
+    fn record(&self, record: Record) {
+        (self.gate.shared.recorder)(record);
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream, mut peer: Peer) {
         let _ = stream.set_nodelay(true);
         let wire = match &self.tls {
             None => Wire::Plain(stream),
             Some(config) => {
                 let acceptor = tokio_rustls::TlsAcceptor::from(config.clone());
-                let failure = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => Ok(Wire::Tls(Box::new(stream))),
+                let agreed = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => Ok(stream),
                     Ok(Err(error)) => Err(error.to_string()),
                     Err(_) => Err("the TLS handshake was not finished".to_owned()),
                 };
-                match failure {
-                    Ok(wire) => wire,
+                match agreed {
+                    Ok(stream) => {
+                        let certificates = stream.get_ref().1.peer_certificates();
+                        peer.certificate = certificates.and_then(<[_]>::first).and_then(name_in);
+                        Wire::Tls(Box::new(stream))
+                    }
                     Err(reason) => {
                         let (listener, peer_port) = (peer.listener, peer.port);
-                        (self.recorder)(Record::TlsFailed { listener, peer_port, reason });
+                        self.record(Record::TlsFailed { listener, peer_port, reason });
                         return;
                     }
                 }
             }
         };
-        let connection = Connection::new(wire, peer, self.stop.clone().cancelled_owned());
-        let _ = self.connections.send(Ok(connection)).await;
+        // Each connection can be ended alone, and all of them together.
+        let control = ConnectionControl {
+            go_away: self.control.go_away.child_token(),
+            end: self.control.end.child_token(),
+        };
+        let connection = Connection::new(wire, control.end.clone().cancelled_owned());
+        wire::serve(connection, peer, control, self.gate.clone(), self.http2).await;
     }
 }
 
-/// For the issuers' documents. Certificates come from `SSL_CERT_FILE`, as with other programs.
+/// For the issuers' documents. Certificates come from `SSL_CERT_FILE`, as with other programs, or from the system.
 fn http_client() -> reqwest::Client {
-    let mut roots = rustls::RootCertStore::empty();
-    if let Some(pem) = std::env::var_os("SSL_CERT_FILE").and_then(|path| std::fs::read(path).ok()) {
-        use rustls::pki_types::pem::PemObject as _;
-        let certificates = rustls::pki_types::CertificateDer::pem_slice_iter(&pem).flatten();
-        roots.add_parsable_certificates(certificates);
-    }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .expect("the provider has TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .expect("the provider has TLS 1.2 and 1.3");
+    let tls = match std::env::var_os("SSL_CERT_FILE").and_then(|path| std::fs::read(path).ok()) {
+        Some(pem) => {
+            use rustls::pki_types::pem::PemObject as _;
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add_parsable_certificates(rustls::pki_types::CertificateDer::pem_slice_iter(&pem).flatten());
+            builder.with_root_certificates(roots).with_no_client_auth()
+        }
+        None => {
+            use rustls_platform_verifier::BuilderVerifierExt as _;
+            // A system without any certificates trusts nobody, and says so at the first fetch.
+            let platform = builder.clone().with_platform_verifier().unwrap_or_else(|error| {
+                tracing::warn!(%error, "the system has no certificates; set SSL_CERT_FILE");
+                builder.with_root_certificates(rustls::RootCertStore::empty())
+            });
+            platform.with_no_client_auth()
+        }
+    };
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())

@@ -2,14 +2,18 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use arrow::ipc::root_as_message;
 use arrow_flight::FlightData;
 use futures::Stream;
 use futures::stream::BoxStream;
+use tokio::time::Sleep;
 use tonic::{Code, Status};
 
+use crate::fault::Break;
 use crate::record::{Record, Recorder, StreamEnd, code_name};
+use crate::wire::{Control, Cut};
 
 /// Tells of the end of a call exactly once, also when it is dropped.
 pub(crate) struct EndTeller {
@@ -49,10 +53,21 @@ impl Drop for EndTeller {
     }
 }
 
+/// What goes wrong with a stream on purpose.
+#[derive(Default)]
+pub(crate) struct Trouble {
+    /// After so many messages, or at the end of an answer that is shorter.
+    pub(crate) breaks: Option<(usize, Break)>,
+    /// So long before each message.
+    pub(crate) slow: Option<Duration>,
+    pub(crate) control: Option<Control>,
+}
+
 /// The stream of a DoGet.
 pub(crate) struct Told {
     inner: BoxStream<'static, Result<FlightData, Status>>,
-    break_after: Option<(usize, Status)>,
+    trouble: Trouble,
+    waiting: Option<Pin<Box<Sleep>>>,
     handed: usize,
     teller: EndTeller,
     ended: bool,
@@ -61,10 +76,36 @@ pub(crate) struct Told {
 impl Told {
     pub(crate) fn new(
         inner: BoxStream<'static, Result<FlightData, Status>>,
-        break_after: Option<(usize, Status)>,
+        trouble: Trouble,
         teller: EndTeller,
     ) -> Self {
-        Self { inner, break_after, handed: 0, teller, ended: false }
+        let mut told = Self { inner, trouble, waiting: None, handed: 0, teller, ended: false };
+        told.wait();
+        told
+    }
+
+    fn wait(&mut self) {
+        self.waiting = self.trouble.slow.map(|time| Box::pin(tokio::time::sleep(time)));
+    }
+
+    /// The stream breaks off here.
+    fn broken(&mut self, how: Break) -> Poll<Option<Result<FlightData, Status>>> {
+        let cut = match how {
+            Break::Status(status) => {
+                self.ended = true;
+                self.teller.tell(status.code());
+                return Poll::Ready(Some(Err(status)));
+            }
+            Break::Stall => None,
+            Break::Reset => Some(Cut::Reset),
+            Break::Disconnect => Some(Cut::Disconnect),
+        };
+        if let (Some(cut), Some(control)) = (cut, &self.trouble.control) {
+            self.teller.tell(Code::Unknown);
+            control.cut(cut);
+        }
+        // Whoever waits for more waits in vain; for a stall that is the point.
+        Poll::Pending
     }
 }
 
@@ -75,30 +116,31 @@ impl Stream for Told {
         if self.ended {
             return Poll::Ready(None);
         }
-        let broken =
-            self.break_after.as_ref().filter(|(after, _)| self.handed >= *after).map(|(_, s)| s.clone());
-        let next = match broken {
-            Some(status) => Poll::Ready(Some(Err(status))),
-            None => self.inner.as_mut().poll_next(context),
-        };
+        if let Some((_, how)) = self.trouble.breaks.clone().filter(|(after, _)| self.handed >= *after) {
+            return self.broken(how);
+        }
+        if let Some(waiting) = &mut self.waiting {
+            std::task::ready!(waiting.as_mut().poll(context));
+            self.waiting = None;
+        }
+        let next = std::task::ready!(self.inner.as_mut().poll_next(context));
         match &next {
-            Poll::Pending => {}
-            Poll::Ready(Some(Ok(data))) => {
+            Some(Ok(data)) => {
                 self.handed += 1;
                 let bytes = data.data_header.len() + data.data_body.len();
                 self.teller.count(rows_of(data), bytes as u64);
+                self.wait();
             }
-            Poll::Ready(Some(Err(status))) => {
+            Some(Err(status)) => {
                 let code = status.code();
                 self.ended = true;
                 self.teller.tell(code);
             }
-            Poll::Ready(None) => match self.break_after.take() {
+            None => match self.trouble.breaks.take() {
                 // The answer was shorter than the place where it should break: it breaks at its end.
-                Some((_, status)) => {
-                    self.ended = true;
-                    self.teller.tell(status.code());
-                    return Poll::Ready(Some(Err(status)));
+                Some((_, how)) => {
+                    self.trouble.breaks = Some((0, how.clone()));
+                    return self.broken(how);
                 }
                 None => {
                     self.ended = true;
@@ -106,7 +148,7 @@ impl Stream for Told {
                 }
             },
         }
-        next
+        Poll::Ready(next)
     }
 }
 

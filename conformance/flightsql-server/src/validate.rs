@@ -5,9 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{DecodingKey, Header, Validation, decode};
-use serde::Deserialize;
-use serde_json::Value;
+use jsonwebtoken::{Header, Validation, decode};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use crate::jwks::{KeyError, KeySet};
 use crate::record::TokenState;
@@ -19,11 +20,6 @@ pub(crate) enum Refusal {
     Token(TokenState, &'static str),
     /// The issuer cannot be asked: UNAVAILABLE.
     Issuer(String),
-}
-
-#[derive(Debug, Deserialize)]
-struct Claims {
-    sub: String,
 }
 
 /// A JWT has three parts.
@@ -45,56 +41,95 @@ pub(crate) fn until(expires: f64) -> Option<i64> {
     Some(((expires - now) * 1e3) as i64)
 }
 
-/// The subject of a token that one of the issuers issued for us.
-pub(crate) async fn subject(token: &str, issuers: &[KeySet]) -> Result<String, Refusal> {
-    let malformed = |why| Refusal::Token(TokenState::Malformed, why);
-    let header =
-        token.split('.').next().and_then(|h| URL_SAFE_NO_PAD.decode(h).ok()).ok_or(malformed("not a JWT"))?;
-    let raw: Value = serde_json::from_slice(&header).map_err(|_| malformed("not a JWT"))?;
-    // RFC 7515 §4.1.11: no extension is understood here.
-    if raw.get("crit").is_some() {
-        return Err(Refusal::Token(TokenState::Unknown, "`crit` is not understood"));
-    }
-    // RFC 9068 §4: an ID token must not pass for an access token. `JWT` is what most issuers write.
-    let typ = raw["typ"].as_str().unwrap_or("JWT").to_ascii_lowercase();
-    if !["at+jwt", "application/at+jwt", "jwt"].contains(&typ.as_str()) {
-        return Err(Refusal::Token(TokenState::Unknown, "`typ` is not that of an access token"));
-    }
-    let header: Header = serde_json::from_value(raw)
-        .map_err(|_| Refusal::Token(TokenState::Unknown, "the algorithm is not taken"))?;
-    let payload = token.split('.').nth(1).and_then(|p| URL_SAFE_NO_PAD.decode(p).ok()).unwrap_or_default();
-    let claims: Value = serde_json::from_slice(&payload).map_err(|_| malformed("not a JWT"))?;
-    let own = issuers.iter().filter(|i| claims["iss"].as_str() == Some(&i.trusted().issuer));
-    let mut last = Refusal::Token(TokenState::Unknown, "the issuer is not trusted");
+/// Whom a token is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Its `sub`.
+    pub(crate) principal: String,
+    /// Other names of the same: mail address, login.
+    pub(crate) names: Vec<String>,
+}
+
+/// Whom a token that one of the issuers issued for us is about.
+pub(crate) async fn identity(token: &str, issuers: &[KeySet]) -> Result<Identity, Refusal> {
+    let unknown = |why| Refusal::Token(TokenState::Unknown, why);
+    let (header, claims) = unverified(token)?;
+    let own =
+        issuers.iter().filter(|i| claims.get("iss").and_then(Value::as_str) == Some(&i.trusted().issuer));
+    let mut last = unknown("the issuer is not trusted");
     for issuer in own {
         match by_issuer(token, &header, issuer).await {
-            Ok(subject) => return Ok(subject),
+            Ok(identity) => return Ok(identity),
             Err(refusal) => last = refusal,
         }
     }
     Err(last)
 }
 
-async fn by_issuer(token: &str, header: &Header, issuer: &KeySet) -> Result<String, Refusal> {
+/// Header and claims, if they can be those of an access token; nothing is verified yet.
+fn unverified(token: &str) -> Result<(Header, Map<String, Value>), Refusal> {
+    let malformed = Refusal::Token(TokenState::Malformed, "not a JWT");
+    let unknown = |why| Refusal::Token(TokenState::Unknown, why);
+    let mut parts = token.split('.');
+    let (Some(header), Some(claims), Some(_), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(malformed);
+    };
+    let object = |part: &str| {
+        let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
+        // RFC 8725 §2.4, RFC 7519 §4: a member that is there twice is read differently by different readers.
+        serde_json::from_slice::<UniqueMembers>(&bytes).ok().map(|unique| unique.0)
+    };
+    let (Some(raw), Some(claims)) = (object(header), object(claims)) else { return Err(malformed) };
+    // RFC 7515 §4.1.11: no extension is understood here.
+    if raw.contains_key("crit") {
+        return Err(unknown("`crit` is not understood"));
+    }
+    // RFC 8725 §3.10: keys come from the issuer, never from the token.
+    if let Some(name) = ["jku", "jwk", "x5u", "x5c"].into_iter().find(|name| raw.contains_key(*name)) {
+        tracing::debug!(name, "a token brings its own key");
+        return Err(unknown("the token brings its own key"));
+    }
+    // RFC 9068 §4: an ID token must not pass for an access token. `JWT` is what most issuers write.
+    let typ = raw.get("typ").map_or(Some("JWT"), Value::as_str).unwrap_or_default().to_ascii_lowercase();
+    if !["at+jwt", "application/at+jwt", "jwt"].contains(&typ.as_str()) {
+        return Err(unknown("`typ` is not that of an access token"));
+    }
+    let header =
+        serde_json::from_value(Value::Object(raw)).map_err(|_| unknown("the algorithm is not taken"))?;
+    Ok((header, claims))
+}
+
+#[derive(Debug, Deserialize)]
+struct Claims {
+    sub: String,
+    email: Option<String>,
+    preferred_username: Option<String>,
+}
+
+async fn by_issuer(token: &str, header: &Header, issuer: &KeySet) -> Result<Identity, Refusal> {
     let unknown = |why| Refusal::Token(TokenState::Unknown, why);
     let trusted = issuer.trusted();
     if !trusted.algorithms.contains(&header.alg) {
         return Err(unknown("the algorithm is not taken"));
     }
-    let jwk = match issuer.key(header.kid.as_deref()).await {
-        Ok(jwk) => jwk,
+    let key = match issuer.key(header.kid.as_deref(), header.alg).await {
+        Ok(key) => key,
         Err(KeyError::Unknown) => return Err(unknown("the key is not the issuer's")),
         Err(KeyError::Unreachable(why)) => return Err(Refusal::Issuer(why)),
     };
-    let key = DecodingKey::from_jwk(&jwk).map_err(|_| unknown("the key is of no use"))?;
     let mut rules = Validation::new(header.alg);
     rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     rules.set_issuer(&[&trusted.issuer]);
     rules.set_audience(&[&trusted.audience]);
     rules.leeway = trusted.leeway.as_secs();
     rules.validate_nbf = true;
-    match decode::<Claims>(token, &key, &rules) {
-        Ok(valid) if !valid.claims.sub.is_empty() => Ok(valid.claims.sub),
+    match decode::<Claims>(token, &key.decoding, &rules) {
+        Ok(valid) if !valid.claims.sub.is_empty() => {
+            let Claims { sub, email, preferred_username } = valid.claims;
+            Ok(Identity { principal: sub, names: email.into_iter().chain(preferred_username).collect() })
+        }
         Ok(_) => Err(unknown("`sub` is empty")),
         Err(error) => Err(match error.kind() {
             ErrorKind::ExpiredSignature => Refusal::Token(TokenState::Expired, "the token is expired"),
@@ -104,5 +139,93 @@ async fn by_issuer(token: &str, header: &Header, issuer: &KeySet) -> Result<Stri
             ErrorKind::MissingRequiredClaim(_) => unknown("a claim is missing"),
             _ => unknown("the token is not valid"),
         }),
+    }
+}
+
+/// A JSON object in which each member is there once; so are those of objects within.
+#[derive(Debug)]
+struct UniqueMembers(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for UniqueMembers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match deserializer.deserialize_any(UniqueVisitor)? {
+            Value::Object(members) => Ok(Self(members)),
+            _ => Err(serde::de::Error::custom("not an object")),
+        }
+    }
+}
+
+struct UniqueValue(Value);
+
+impl<'de> Deserialize<'de> for UniqueValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueVisitor).map(Self)
+    }
+}
+
+struct UniqueVisitor;
+
+impl<'de> Visitor<'de> for UniqueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(UniqueValue(value)) = items.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some((name, UniqueValue(value))) = members.next_entry::<String, _>()? {
+            if map.contains_key(&name) {
+                return Err(serde::de::Error::custom("a member is there twice"));
+            }
+            map.insert(name, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_unique_at_every_depth() {
+        let is_good = |text: &str| serde_json::from_str::<UniqueMembers>(text).is_ok();
+        assert!(is_good(r#"{"a":1,"b":[{"a":2.5},null,true,-3,"x"]}"#));
+        assert!(!is_good(r#"{"a":1,"a":1}"#));
+        assert!(!is_good(r#"{"b":[{"a":1,"\u0061":2}]}"#));
+        assert!(!is_good("[]"));
     }
 }

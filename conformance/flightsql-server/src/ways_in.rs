@@ -1,19 +1,27 @@
 //! Who a caller is: judged from the head of a call, before any of its body runs.
 
-use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
+use arrow_flight::HandshakeResponse;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use tonic::Status;
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use lru::LruCache;
 use tonic::metadata::MetadataMap;
+use tonic::{Response, Status};
 
-use crate::config::WaysIn;
+use crate::attribution::{self, Attribution};
+use crate::config::{HandshakeAnswer, WaysIn};
+use crate::connection::Peer;
+use crate::ids;
 use crate::jwks::KeySet;
 use crate::record::{Presented, TokenState};
 use crate::secret::Secret;
-use crate::validate::{self, Refusal};
+use crate::validate::{self, Identity, Refusal};
 
 /// Clients send Basic padded and unpadded.
 const ANY_PADDING: GeneralPurpose = GeneralPurpose::new(
@@ -35,14 +43,31 @@ pub(crate) struct Door {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+/// So many tokens are remembered of each sort; whoever sends more gets those forgotten that are unused for longest.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1 << 16).expect("not zero");
+
 struct State {
     /// Tokens that Handshakes gave.
-    sessions: HashMap<String, String>,
+    sessions: LruCache<String, String>,
     /// Bearer values that were seen.
-    seen: HashSet<String>,
+    seen: LruCache<String, ()>,
     /// Those that are not taken any more.
-    refused: HashSet<String>,
+    refused: LruCache<String, ()>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        // Without room in advance: most servers see a handful.
+        let mut state = Self {
+            sessions: LruCache::unbounded(),
+            seen: LruCache::unbounded(),
+            refused: LruCache::unbounded(),
+        };
+        state.sessions.resize(REMEMBERED);
+        state.seen.resize(REMEMBERED);
+        state.refused.resize(REMEMBERED);
+        state
+    }
 }
 
 impl Door {
@@ -54,77 +79,131 @@ impl Door {
     /// Every bearer value seen so far is not taken any more.
     pub(crate) fn refuse_seen(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = std::mem::take(&mut state.seen);
-        state.refused.extend(seen);
+        let mut seen = LruCache::unbounded();
+        seen.resize(REMEMBERED);
+        std::mem::swap(&mut seen, &mut state.seen);
+        for (token, ()) in seen {
+            state.refused.put(token, ());
+        }
     }
 
     /// Judges the head of any call but a Handshake.
-    pub(crate) async fn judge(&self, metadata: &MetadataMap) -> Judged {
-        let values = authorization(metadata);
-        let remaining_ms = values.first().and_then(|(_, credential)| validate::remaining_ms(credential));
-        let mut presented = Vec::new();
-        let mut first = None;
-        for (scheme, credential) in values {
-            let (state, principal) = self.worth(&scheme, &credential).await;
-            presented.push(Presented { scheme, credential: Secret::new(credential), state });
-            first.get_or_insert(principal);
+    pub(crate) fn judge<'s>(&'s self, metadata: &'s MetadataMap, peer: &'s Peer) -> BoxFuture<'s, Judged> {
+        Box::pin(async move {
+            let values = authorization(metadata);
+            let remaining_ms = values.first().and_then(|(_, credential)| validate::remaining_ms(credential));
+            let mut presented = Vec::new();
+            let mut first = None;
+            for (scheme, credential) in values {
+                let (state, principal) = self.worth(&scheme, &credential).await;
+                presented.push(Presented { scheme, credential: Secret::new(credential), state });
+                first.get_or_insert(principal);
+            }
+            let certificate = peer.certificate.as_ref().filter(|_| self.ways.certificates);
+            let identity = match (first, presented.len()) {
+                (None, _) => match certificate {
+                    Some(name) => Ok(known(name)),
+                    None if self.ways.anonymous => Ok(known("anonymous")),
+                    None => Err(Status::unauthenticated("no authorization header")),
+                },
+                (Some(identity), 1) => identity,
+                (Some(_), _) => Err(Status::unauthenticated("more than one authorization header")),
+            };
+            let principal = identity.and_then(|identity| self.attributed(identity, metadata));
+            Judged { presented, remaining_ms, principal }
+        })
+    }
+
+    /// The principal, unless the headers name another and that is not allowed.
+    fn attributed(&self, identity: Identity, metadata: &MetadataMap) -> Result<String, Status> {
+        let Identity { principal, names } = identity;
+        match self.ways.attribution {
+            Attribution::LogOnly => Ok(principal),
+            Attribution::RefuseMismatch => {
+                let all: Vec<&str> = names.iter().chain([&principal]).map(String::as_str).collect();
+                if attribution::names_another(metadata, &all) {
+                    return Err(Status::permission_denied("the headers name another user than the token"));
+                }
+                Ok(principal)
+            }
         }
-        let principal = match (first, presented.len()) {
-            (None, _) if self.ways.anonymous => Ok("anonymous".to_owned()),
-            (None, _) => Err(Status::unauthenticated("no authorization header")),
-            (Some(principal), 1) => principal,
-            (Some(_), _) => Err(Status::unauthenticated("more than one authorization header")),
-        };
-        Judged { presented, remaining_ms, principal }
     }
 
     /// Judges a Handshake; the token that it gives.
-    pub(crate) async fn handshake(&self, metadata: &MetadataMap) -> (Judged, Option<String>) {
-        let values = authorization(metadata);
-        let basic =
-            values.first().filter(|(scheme, _)| values.len() == 1 && scheme.eq_ignore_ascii_case("basic"));
-        let Some((scheme, credential)) = basic else {
-            let judged = self.judge(metadata).await;
-            let echoed =
-                judged.principal.is_ok().then(|| values.into_iter().next().map(|(_, c)| c)).flatten();
-            return (judged, echoed);
-        };
-        let user = self.user_of(credential);
-        let state = if user.is_some() { TokenState::BasicValid } else { TokenState::BasicInvalid };
-        let given = user.as_ref().map(|user| self.new_session(user));
-        let judged = Judged {
-            presented: vec![Presented {
-                scheme: scheme.clone(),
-                credential: Secret::new(credential.clone()),
-                state,
-            }],
-            remaining_ms: None,
-            principal: user.ok_or_else(|| Status::unauthenticated("wrong username or password")),
-        };
-        (judged, given)
+    pub(crate) fn handshake<'s>(
+        &'s self,
+        metadata: &'s MetadataMap,
+        peer: &'s Peer,
+    ) -> BoxFuture<'s, (Judged, Option<String>)> {
+        Box::pin(async move {
+            let values = authorization(metadata);
+            let basic = values
+                .first()
+                .filter(|(scheme, _)| values.len() == 1 && scheme.eq_ignore_ascii_case("basic"));
+            let Some((scheme, credential)) = basic else {
+                let judged = self.judge(metadata, peer).await;
+                let echoed =
+                    judged.principal.is_ok().then(|| values.into_iter().next().map(|(_, c)| c)).flatten();
+                return (judged, echoed);
+            };
+            let user = self.user_of(credential);
+            let state = if user.is_some() { TokenState::BasicValid } else { TokenState::BasicInvalid };
+            let given = user.as_ref().map(|user| self.new_session(user));
+            let judged = Judged {
+                presented: vec![Presented {
+                    scheme: scheme.clone(),
+                    credential: Secret::new(credential.clone()),
+                    state,
+                }],
+                remaining_ms: None,
+                principal: user.ok_or_else(|| Status::unauthenticated("wrong username or password")),
+            };
+            (judged, given)
+        })
     }
 
     fn user_of(&self, credential: &str) -> Option<String> {
         let text = String::from_utf8(ANY_PADDING.decode(credential).ok()?).ok()?;
         let (given_user, given_password) = text.split_once(':')?;
-        let known =
-            |(user, password): &&(String, Secret)| user == given_user && password.expose() == given_password;
+        let known = |(user, password): &&(String, Secret)| {
+            same(user, given_user) & same(password.expose(), given_password)
+        };
         self.ways.basic.iter().find(known).map(|(user, _)| user.clone())
     }
 
     fn new_session(&self, user: &str) -> String {
-        let mut bytes = [0; 24];
-        getrandom::fill(&mut bytes).expect("the system has randomness");
-        let token = format!("session-{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes));
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .sessions
-            .insert(token.clone(), user.to_owned());
+        let token = format!("session-{}", ids::random());
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.sessions.put(token.clone(), user.to_owned());
         token
     }
 
-    async fn worth(&self, scheme: &str, credential: &str) -> (TokenState, Result<String, Status>) {
+    /// The answer to a Handshake, with the token where it is wanted. Nothing of the request is waited for.
+    pub(crate) fn handshake_answer(
+        &self,
+        token: Option<String>,
+    ) -> Response<BoxStream<'static, Result<HandshakeResponse, Status>>> {
+        let Some(token) = token else { return Response::new(stream::empty().boxed()) };
+        let value = format!("Bearer {token}").parse();
+        let message = HandshakeResponse { protocol_version: 0, payload: token.into_bytes().into() };
+        let messages = stream::once(async { Ok(message) });
+        match (self.ways.handshake, value) {
+            (HandshakeAnswer::Header, Ok(value)) => {
+                let mut response = Response::new(messages.boxed());
+                response.metadata_mut().insert("authorization", value);
+                response
+            }
+            (HandshakeAnswer::Trailer, Ok(value)) => {
+                // Trailers are sent with a status only; this one says that all is well.
+                let mut status = Status::ok("");
+                status.metadata_mut().insert("authorization", value);
+                Response::new(stream::once(async { Err(status) }).boxed())
+            }
+            (HandshakeAnswer::Payload, _) | (_, Err(_)) => Response::new(messages.boxed()),
+        }
+    }
+
+    async fn worth(&self, scheme: &str, credential: &str) -> (TokenState, Result<Identity, Status>) {
         let refuse = |state, why: &str| (state, Err(Status::unauthenticated(why.to_owned())));
         if scheme.eq_ignore_ascii_case("basic") {
             return refuse(TokenState::BasicInvalid, "username and password belong into a Handshake");
@@ -132,22 +211,22 @@ impl Door {
         if !scheme.eq_ignore_ascii_case("bearer") || credential.is_empty() {
             return refuse(TokenState::Malformed, "the authorization header holds no token");
         }
-        if self.ways.static_tokens.iter().any(|t| t.expose() == credential) {
-            return (TokenState::StaticValid, Ok("static-token".to_owned()));
+        if self.ways.static_tokens.iter().any(|t| same(t.expose(), credential)) {
+            return (TokenState::StaticValid, Ok(known("static-token")));
         }
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(user) = state.sessions.get(credential) {
-                return (TokenState::SessionValid, Ok(user.clone()));
+                return (TokenState::SessionValid, Ok(known(user)));
             }
             if state.refused.contains(credential) {
                 return refuse(TokenState::Refused, "the token was revoked");
             }
-            state.seen.insert(credential.to_owned());
+            state.seen.put(credential.to_owned(), ());
         }
         if validate::looks_like_jwt(credential) {
-            return match validate::subject(credential, &self.issuers).await {
-                Ok(subject) => (TokenState::Valid, Ok(subject)),
+            return match validate::identity(credential, &self.issuers).await {
+                Ok(identity) => (TokenState::Valid, Ok(identity)),
                 Err(Refusal::Token(state, why)) => refuse(state, why),
                 Err(Refusal::Issuer(why)) => {
                     tracing::warn!(why, "an issuer cannot be asked for its keys");
@@ -158,7 +237,7 @@ impl Door {
         self.opaque(credential).await
     }
 
-    async fn opaque(&self, token: &str) -> (TokenState, Result<String, Status>) {
+    async fn opaque(&self, token: &str) -> (TokenState, Result<Identity, Status>) {
         for issuer in &self.issuers {
             match issuer.introspect(token).await {
                 Ok(Some(active)) => {
@@ -167,7 +246,7 @@ impl Door {
                     if expired {
                         return (TokenState::Expired, Err(Status::unauthenticated("the token is expired")));
                     }
-                    return (TokenState::Valid, Ok(active.principal));
+                    return (TokenState::Valid, Ok(known(&active.principal)));
                 }
                 Ok(None) => {}
                 Err(_) => {
@@ -178,6 +257,15 @@ impl Door {
         }
         (TokenState::Unknown, Err(Status::unauthenticated("the token is not known")))
     }
+}
+
+fn known(name: &str) -> Identity {
+    Identity { principal: name.to_owned(), names: Vec::new() }
+}
+
+/// Whether two secrets are the same, in a time that does not tell where they differ.
+fn same(one: &str, other: &str) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
 }
 
 /// Every `authorization` value, split into scheme and credential.

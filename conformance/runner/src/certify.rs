@@ -185,11 +185,12 @@ fn known(file: &Path, catalogue: &Catalogue) -> Result<KnownFile, OperatorError>
         .map_err(|source| OperatorError::Read { path: file.to_owned(), source })?;
     let name = file.display().to_string();
     let list = KnownFailures::parse(&name, &text).map_err(|e| OperatorError::Files(vec![e]))?;
-    let combinations: Vec<_> = catalogue.scenarios.iter().flat_map(|s| &s.combinations).collect();
+    let combinations =
+        catalogue.scenarios.iter().flat_map(|s| s.combinations.iter().map(move |c| (&s.id, c)));
     let mut matches_catalogue = vec![false; list.known.len()];
-    for combination in combinations {
+    for (scenario, combination) in combinations {
         for check in combination.checks.iter().chain(&catalogue.rules) {
-            if let Some(entry) = list.entry(&check.id, &combination.values) {
+            if let Some(entry) = list.entry(&check.id, scenario, &combination.values) {
                 matches_catalogue[entry] = true;
             }
         }

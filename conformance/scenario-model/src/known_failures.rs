@@ -27,6 +27,8 @@ pub struct KnownFailures {
 pub struct Entry {
     /// `<scenario>#<check>`, with `*`, `**` and `?`.
     pub check: String,
+    /// Only in these scenarios, `<family>/<name>` with `*`, `**` and `?`: for the rules, which judge every scenario.
+    pub scenario: Option<String>,
     /// Only for these values of the matrix.
     #[serde(default)]
     pub when: BTreeMap<String, Value>,
@@ -52,6 +54,9 @@ impl KnownFailures {
             if let Err(problem) = glob(&entry.check) {
                 wrong.push(Diagnostic::new(at("check"), problem));
             }
+            if let Some(Err(problem)) = entry.scenario.as_deref().map(glob) {
+                wrong.push(Diagnostic::new(at("scenario"), problem));
+            }
             if !entry.check.contains('#') {
                 wrong.push(
                     Diagnostic::new(at("check"), "a check is named `<scenario>#<check>`")
@@ -65,10 +70,12 @@ impl KnownFailures {
         if wrong.is_empty() { Ok(list) } else { Err(document.errors(wrong)) }
     }
 
-    /// The entry that lists a check of a permutation.
-    pub fn entry(&self, check: &str, values: &[(String, Value)]) -> Option<usize> {
+    /// The entry that lists a check of a permutation of a scenario.
+    pub fn entry(&self, check: &str, scenario: &str, values: &[(String, Value)]) -> Option<usize> {
+        let fits = |pattern: &str, text: &str| glob(pattern).is_ok_and(|g| g.is_match(text));
         self.known.iter().position(|entry| {
-            glob(&entry.check).is_ok_and(|g| g.is_match(check))
+            fits(&entry.check, check)
+                && entry.scenario.as_deref().is_none_or(|pattern| fits(pattern, scenario))
                 && matches(values, entry.when.iter().map(|(k, v)| (k.as_str(), v)))
         })
     }
@@ -123,10 +130,21 @@ mod tests {
         .expect("a good list");
         let token = [("endpoint".to_owned(), Value::from("token"))];
         let other = [("endpoint".to_owned(), Value::from("discovery"))];
-        assert_eq!(list.entry("timeouts/hang#gives-up", &token), Some(0));
-        assert_eq!(list.entry("timeouts/hang#gives-up", &other), None);
-        assert_eq!(list.entry("timeouts/hang#recovers", &token), None);
-        assert_eq!(list.entry("timeouts/a/hang#gives-up", &token), None);
+        assert_eq!(list.entry("timeouts/hang#gives-up", "timeouts/hang", &token), Some(0));
+        assert_eq!(list.entry("timeouts/hang#gives-up", "timeouts/hang", &other), None);
+        assert_eq!(list.entry("timeouts/hang#recovers", "timeouts/hang", &token), None);
+        assert_eq!(list.entry("timeouts/a/hang#gives-up", "timeouts/a/hang", &token), None);
+    }
+
+    #[test]
+    fn a_rule_is_listed_for_some_scenarios() {
+        let list = KnownFailures::parse(
+            "k.toml",
+            "[[known]]\ncheck = \"rules#*\"\nscenario = \"expiry/*\"\nreason = \"r\"\ndate = \"2026-11-24\"\n",
+        )
+        .expect("a good list");
+        assert_eq!(list.entry("rules#ends-cleanly", "expiry/x", &[]), Some(0));
+        assert_eq!(list.entry("rules#ends-cleanly", "timeouts/hang", &[]), None);
     }
 
     #[test]

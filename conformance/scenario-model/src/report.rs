@@ -144,7 +144,8 @@ impl Judge {
             let mut row = self.row(planned, combination, bundle);
             if let Some(known) = &header.known_failures {
                 for verdict in &mut row.checks {
-                    if let Some(entry) = known.list.entry(&verdict.check, &planned.values) {
+                    if let Some(entry) = known.list.entry(&verdict.check, &planned.scenario, &planned.values)
+                    {
                         listed[entry] = true;
                         known_failures::apply(verdict);
                     }

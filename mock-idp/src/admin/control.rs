@@ -55,7 +55,7 @@ pub(crate) struct IssuerStatus {
 
 fn status_of(order: &Order<'_>, issuer: &Issuer) -> IssuerStatus {
     let config = issuer.config();
-    let place = order.host.place(issuer, &config, None);
+    let place = order.host.place(issuer, &config, order.named.as_deref());
     let url = |endpoint| place.url(endpoint, &config);
     IssuerStatus {
         path: if issuer.root.is_empty() { "/".to_owned() } else { issuer.root.clone() },

@@ -5,14 +5,12 @@ use http::request::Parts;
 use http::{StatusCode, header};
 
 use super::Refused;
-use crate::call::{Peer, text_of};
+use crate::call::{Peer, host_of, text_of};
 use crate::config::Admin;
 
 /// Lets a request in, or says why not.
 pub(super) fn admit(admin: &Admin, peer: &Peer, parts: &Parts) -> Result<(), Refused> {
-    let host = text_of(&parts.headers, &header::HOST)
-        .or_else(|| parts.uri.authority().map(ToString::to_string))
-        .unwrap_or_default();
+    let host = host_of(&parts.headers, &parts.uri).unwrap_or_default();
     if let Admin::Token(token) = admin {
         let header = text_of(&parts.headers, &header::AUTHORIZATION).unwrap_or_default();
         let sent =

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::call::{Peer, form};
+use crate::call::{Peer, form, host_of};
 use crate::config::Admin;
 use crate::host::Host;
 use crate::issuer::Issuer;
@@ -45,6 +45,8 @@ pub(crate) struct Order<'a> {
     pub(crate) host: &'a Arc<Host>,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) body: &'a Bytes,
+    /// The host that the request named.
+    pub(crate) named: Option<String>,
 }
 
 impl Order<'_> {
@@ -99,8 +101,9 @@ pub(crate) async fn answer(
     if let Err(refused) = guard::admit(admin, peer, parts) {
         return refusal(&refused);
     }
-    let order =
-        Order { host: &host, query: form(parts.uri.query().unwrap_or_default().as_bytes()), body: &body };
+    let query = form(parts.uri.query().unwrap_or_default().as_bytes());
+    let named = host_of(&parts.headers, &parts.uri).filter(|_| !peer.by_admin_port);
+    let order = Order { host: &host, query, body: &body, named };
     if (&parts.method, path) == (&Method::GET, "record/stream") {
         return record::stream(&order);
     }

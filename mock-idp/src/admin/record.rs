@@ -14,15 +14,16 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{Order, Outcome, Refused, ok};
 use crate::answer::Answer;
-use crate::log::{Exchange, Filter};
+use crate::log::{Exchange, Filter, Kept};
 
 /// A waiting request is answered after this at the latest, in seconds.
 const LONGEST: f64 = 300.0;
 /// Something is sent on a quiet stream after this.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-fn shown(exchange: &Exchange, reveal: bool) -> Exchange {
-    if reveal { exchange.clone() } else { exchange.redacted() }
+fn shown(kept: &Kept, reveal: bool) -> Exchange {
+    let exchange = kept.whole();
+    if reveal { exchange } else { exchange.redacted() }
 }
 
 fn filter(order: &Order<'_>) -> Result<Filter, Refused> {
@@ -69,7 +70,7 @@ pub(super) async fn take(order: &Order<'_>) -> Outcome {
     let wait = Duration::try_from_secs_f64(wanted.wait.min(LONGEST))
         .map_err(|_| Refused::bad("`wait` has to be a number of seconds, 0 or more"))?;
     match order.host.log.take(&wanted.filter, wait).await {
-        Some(exchange) => ok(&shown(&exchange, wanted.reveal)),
+        Some(kept) => ok(&shown(&kept, wanted.reveal)),
         None => Ok(Answer::empty(StatusCode::NO_CONTENT)),
     }
 }
@@ -83,9 +84,9 @@ pub(super) fn stream(order: &Order<'_>) -> Response {
             return Some((Ok::<_, Infallible>(Bytes::from_static(b": here you are\n\n")), (live, false)));
         }
         let text = match tokio::time::timeout(HEARTBEAT, live.recv()).await {
-            Ok(Ok(exchange)) => {
-                let json = serde_json::to_string(&shown(&exchange, reveal)).unwrap_or_default();
-                format!("id: {}\nevent: exchange\ndata: {json}\n\n", exchange.id)
+            Ok(Ok(kept)) => {
+                let json = serde_json::to_string(&shown(&kept, reveal)).unwrap_or_default();
+                format!("id: {}\nevent: exchange\ndata: {json}\n\n", kept.exchange.id)
             }
             Ok(Err(RecvError::Lagged(missed))) => format!("event: missed\ndata: {missed}\n\n"),
             Ok(Err(RecvError::Closed)) => return None,

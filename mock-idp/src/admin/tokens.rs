@@ -40,7 +40,7 @@ pub(super) async fn mint(order: &Order<'_>) -> Outcome {
     let wanted: MintOrder = order.json()?;
     let issuer = order.issuer(wanted.issuer.as_deref())?;
     let config = issuer.config();
-    let place = order.host.place(&issuer, &config, None);
+    let place = order.host.place(&issuer, &config, order.named.as_deref());
     let now = issuer.clock.seconds();
     let lifetime = wanted.lifetime.unwrap_or(config.token.lifetime.as_secs());
     let mut claims = json!({ "iss": place.issuer, "sub": "somebody", "aud": config.token.audience, "iat": now,
@@ -114,7 +114,7 @@ pub(super) async fn inspect(order: &Order<'_>) -> Outcome {
         let stored = i.store().tokens.get(&token).cloned()?;
         let expired = stored.issued.expires as f64 <= i.clock.now();
         Some(json!({ "issuer": i.root, "client": stored.grantee.client_id, "revoked": stored.issued.revoked,
-            "expired": expired, "claims": stored.claims }))
+            "expired": expired, "claims": stored.claims() }))
     });
     let header = jwt_header(&token);
     let claims = unverified_claims(&token);

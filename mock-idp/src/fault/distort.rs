@@ -295,7 +295,11 @@ pub(crate) async fn deliver(answer: Answer, delivery: Delivery, call: &Call) -> 
     let body = match delivery {
         Delivery::Whole => return Some(response),
         Delivery::Silence => return std::future::pending().await,
-        Delivery::Close => return None,
+        Delivery::Close => {
+            // Over HTTP/2 an answer that is refused ends its stream alone; the connection goes, too.
+            call.peer.wire.break_off();
+            return None;
+        }
         Delivery::Slow(rate) => {
             call.peer.wire.slow_down(rate);
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -287,7 +287,7 @@ impl Standing {
         self.met += 1;
         let scope = &self.fault.scope;
         let turn = nth >= self.fault.after
-            && scope.every.is_none_or(|every| (nth - self.fault.after + 1) % every == 0)
+            && scope.every.is_none_or(|every| (nth - self.fault.after + 1).is_multiple_of(every))
             && self.fault.times.is_none_or(|times| self.hits < times);
         let random = mixed(scope.seed ^ (u64::from(nth) << 32));
         let lucky =

@@ -48,6 +48,14 @@ pub enum ConfigError {
         /// What is wrong.
         message: String,
     },
+    /// A signing key that is none.
+    #[error("signing key {nth}: {message}")]
+    Key {
+        /// Which, from 1.
+        nth: usize,
+        /// What is wrong.
+        message: String,
+    },
     /// A profile that does not exist.
     #[error(transparent)]
     Profile(#[from] profile::ProfileError),
@@ -82,6 +90,10 @@ pub struct File {
     pub issuer: IssuerFile,
     /// Issuers with settings of their own, by path.
     pub issuers: BTreeMap<String, IssuerFile>,
+    /// Private JWKs to sign with, one for an algorithm, instead of new keys.
+    pub signing_keys: Vec<Value>,
+    /// A folder whose files are served under `/static/`, for an own login page.
+    pub static_files: Option<PathBuf>,
     /// Faults from the start; they stand until they are spent or removed.
     pub faults: Vec<FaultRequest>,
     /// Where the clocks stand still (seconds since 1970).
@@ -212,6 +224,10 @@ impl File {
         home.listeners = self.listeners.unwrap_or(home.listeners);
         home.front_base_url = self.base_url.clone().or(home.front_base_url);
         home.back_base_url = self.back_channel_base_url.clone().or(home.back_base_url);
+        home.static_files = self.static_files.clone().or(home.static_files);
+        for (nth, jwk) in self.signing_keys.iter().enumerate() {
+            home.keys.import(jwk).map_err(|message| ConfigError::Key { nth: nth + 1, message })?;
+        }
         for fault in &self.faults {
             home.faults.push(standing(fault)?);
         }

@@ -78,11 +78,16 @@ pub(super) fn file(name: &str, value: Value) -> Result<File, ConfigError> {
         ),
         None => None,
     };
-    if navikt.static_assets_path.is_some() {
-        file.ignored.push("staticAssetsPath: no files are served".to_owned());
-    }
-    if navikt.token_provider.key_provider.initial_keys.is_some() {
-        file.ignored.push("tokenProvider.keyProvider.initialKeys: keys are always new".to_owned());
+    file.static_files = navikt.static_assets_path.clone().map(Into::into);
+    if let Some(keys) = &navikt.token_provider.key_provider.initial_keys {
+        // A JWK, or several, as JSON or as a text of JSON.
+        let keys = keys.as_str().map_or_else(|| Ok(keys.clone()), serde_json::from_str);
+        let keys: Value = keys.map_err(|e| failed(format!("tokenProvider.keyProvider.initialKeys: {e}")))?;
+        file.signing_keys = match (keys.get("keys").and_then(Value::as_array), keys.as_array()) {
+            (Some(set), _) => set.clone(),
+            (None, Some(list)) => list.clone(),
+            (None, None) => vec![keys],
+        };
     }
     file.tls = tls(&navikt.http_server).map_err(failed)?;
     if let Some(time) = &navikt.token_provider.system_time {

@@ -37,7 +37,6 @@ fn redeem(
     client: &Authenticated,
     code: &str,
 ) -> Result<crate::store::Grantee, OAuthError> {
-    let proven = asked.call.headers.contains_key("dpop").then(|| dpop_key(asked)).flatten();
     let now = asked.issuer.clock.now();
     let mut store = asked.issuer.store();
     let wrong = OAuthError::invalid_grant;
@@ -61,17 +60,10 @@ fn redeem(
     }
     redirect_fits(asked, &known)?;
     verifier_fits(asked, client, known.challenge.as_ref())?;
-    if known.dpop_jkt.is_some() && known.dpop_jkt != proven {
+    if known.dpop_jkt.is_some() && known.dpop_jkt != client.proven_key {
         return Err(wrong("the code is bound to another key"));
     }
     Ok(known.grantee)
-}
-
-/// The key of a proof, not yet believed: it is verified when the tokens are bound to it.
-fn dpop_key(asked: &Asked<'_>) -> Option<String> {
-    let proof = asked.call.header(&http::HeaderName::from_static("dpop"))?;
-    let jwk = jsonwebtoken::decode_header(proof).ok()?.jwk?;
-    jwk.thumbprint(jsonwebtoken::jwk::ThumbprintHash::SHA256).ok()
 }
 
 fn redirect_fits(asked: &Asked<'_>, code: &Code) -> Result<(), OAuthError> {

@@ -65,7 +65,7 @@ fn whose(asked: &Asked<'_>, token: &str) -> Result<Grantee, OAuthError> {
         let store = asked.issuer.store();
         if let Some(known) = store.tokens.get(token) {
             let active = !known.issued.revoked && known.issued.expires as f64 > now;
-            let sub = known.claims.get("sub").and_then(Value::as_str).map(str::to_owned);
+            let sub = known.claims()["sub"].as_str().map(str::to_owned);
             let grantee = Grantee { sub, ..known.grantee.clone() };
             return if active { Ok(grantee) } else { Err(wrong("it is revoked or has expired")) };
         }

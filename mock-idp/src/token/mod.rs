@@ -62,13 +62,17 @@ pub(crate) async fn answer(asked: &Asked<'_>) -> Answer {
     }
 }
 
-type Refused = (Option<String>, OAuthError);
+/// A refusal, and to which client, if that is known.
+type Refused = (Option<String>, Box<OAuthError>);
 
 fn granted(asked: &Asked<'_>) -> Result<(Authenticated, Granted), Refused> {
     let call = asked.call;
-    well_formed(call).map_err(|e| (None, e))?;
-    let client = client_auth::authenticate(asked).map_err(|e| (None, e))?;
-    let named = |error| (Some(client.client_id.clone()), error);
+    well_formed(call).map_err(|e| (None, Box::new(e)))?;
+    let mut client = client_auth::authenticate(asked).map_err(|e| (None, Box::new(e)))?;
+    // Before anything is spent: who has to come again with a nonce needs the same code.
+    let id = client.client_id.clone();
+    client.proven_key = dpop::thumbprint(asked, None).map_err(|e| (Some(id), Box::new(e)))?;
+    let named = |error| (Some(client.client_id.clone()), Box::new(error));
     let grant = grant_of(asked, &client).map_err(named)?;
     let granted = match grant {
         GrantKind::ClientCredentials => client_credentials::grant(asked, &client),
@@ -80,8 +84,10 @@ fn granted(asked: &Asked<'_>) -> Result<(Authenticated, Granted), Refused> {
         GrantKind::Password => password::grant(asked, &client),
     };
     let mut granted = granted.map_err(named)?;
-    let proven = confirmation(asked, &client, &granted.grantee).map_err(named)?;
-    granted.grantee.confirmation = proven;
+    // The key that the tokens are bound to, by DPoP or by the client's certificate.
+    let certificate = client.certificate.clone().map(|thumbprint| ("x5t#S256", thumbprint));
+    granted.grantee.confirmation =
+        client.proven_key.clone().map(|thumbprint| ("jkt", thumbprint)).or(certificate);
     Ok((client, granted))
 }
 
@@ -114,22 +120,6 @@ fn grant_of(asked: &Asked<'_>, client: &Authenticated) -> Result<GrantKind, OAut
         return Err(OAuthError::new("unauthorized_client", "this client is not registered for this grant"));
     }
     Ok(grant)
-}
-
-/// The key that the tokens are bound to, by DPoP or by the client's certificate.
-fn confirmation(
-    asked: &Asked<'_>,
-    client: &Authenticated,
-    grantee: &Grantee,
-) -> Result<Option<(&'static str, String)>, OAuthError> {
-    let proven = dpop::thumbprint(asked, None)?;
-    if let Some(("jkt", bound)) = &grantee.confirmation
-        && proven.as_ref() != Some(bound)
-    {
-        return Err(OAuthError::new("invalid_dpop_proof", "the tokens are bound to another key"));
-    }
-    let certificate = client.certificate.clone().map(|thumbprint| ("x5t#S256", thumbprint));
-    Ok(proven.map(|thumbprint| ("jkt", thumbprint)).or(certificate))
 }
 
 /// Scope of a request: known, allowed to the client, and there if it has to be.

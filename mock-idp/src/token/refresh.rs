@@ -25,7 +25,8 @@ pub(super) fn grant(asked: &Asked<'_>, client: &Authenticated) -> Result<Granted
     if !narrower.is_empty() {
         grantee.audience = narrower;
     }
-    // OpenID Connect Core 1.0 §12.2: a renewed ID token has no nonce unless it is the first one's.
+    // OpenID Connect Core 1.0 §12.2: a renewed ID token should have no nonce.
+    grantee.nonce = None;
     let renewal =
         if asked.config.protocol.rotate_refresh_tokens { Renewal::New } else { Renewal::Same(token) };
     Ok(Granted::new(grantee, renewal))
@@ -46,6 +47,13 @@ fn renewed(asked: &Asked<'_>, client: &Authenticated, token: &str) -> Result<Gra
     }
     if known.expires < now {
         return Err(wrong("the refresh token has expired"));
+    }
+    // RFC 9449 §5: its credentials bind the refresh token to a confidential client, whose key may change.
+    if let Some(("jkt", bound)) = &known.grantee.confirmation
+        && client.is_public
+        && client.proven_key.as_ref() != Some(bound)
+    {
+        return Err(OAuthError::new("invalid_dpop_proof", "the refresh token is bound to another key"));
     }
     let grantee = known.grantee.clone();
     if known.spent && !replay_allowed {

@@ -97,6 +97,9 @@ pub fn of_server(faults: &[ServerFault]) -> Vec<flight::Fault> {
         after: fault.after,
         times: fault.times,
         only_statements: fault.rpc != FlightMethod::Handshake,
+        command: None,
+        credential: None,
+        principal: None,
     };
     faults.iter().map(one).collect()
 }

@@ -87,9 +87,10 @@ async fn drive<S>(
             (id.clone(), native_options(&bench.manifest, session, facts, &bench.shared.ca_file))
         })
         .collect();
-    let subject = Subject::start(launch, recorder, &world.canaries).map_err(|e| e.to_string())?;
-    if !subject.ready(START_LIMIT).await {
-        drop(starting);
+let subject = Subject::start(launch, recorder, &world.canaries).map_err(|e| e.to_string())?;
+    let ready = subject.ready(START_LIMIT).await;
+    drop(starting);
+    if !ready {
         subject.ready(READY_LIMIT).await;
     }
     let stage = Stage::new(&subject, &world, recorder, options, permutation.surface);

@@ -349,8 +349,10 @@ async fn start_server(
                 .collect(),
             static_tokens: using(Auth::Token).map(|f| flight::Secret::new(f.token.clone())).collect(),
             oauth: trusted,
+            ..flight::WaysIn::default()
         },
         locations: Vec::new(),
+        http2: flight::Http2::default(),
         faults: faults::of_server(&spec.server.fault),
         rendezvous: spec.server.rendezvous.as_ref().map(faults::rendezvous),
         recorder: Arc::new(move |record| notes.server(&record)),
