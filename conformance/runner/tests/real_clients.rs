@@ -68,7 +68,8 @@ fn grafana_go() -> Vec<Trial> {
             expect(&flightcheck(adapter, &args), 1, "not conformant (exit 1)")
         }),
         Trial::test(format!("{adapter}: it loads every saved shape as its file says"), move || {
-            let tested = Command::new("go").args(["test", "."]).current_dir(adapters().join(adapter)).output()?;
+            let tested =
+                Command::new("go").args(["test", "."]).current_dir(adapters().join(adapter)).output()?;
             expect(&tested, 0, "ok")
         }),
     ]

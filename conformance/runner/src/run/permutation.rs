@@ -87,7 +87,7 @@ async fn drive<S>(
             (id.clone(), native_options(&bench.manifest, session, facts, &bench.shared.ca_file))
         })
         .collect();
-let subject = Subject::start(launch, recorder, &world.canaries).map_err(|e| e.to_string())?;
+    let subject = Subject::start(launch, recorder, &world.canaries).map_err(|e| e.to_string())?;
     let ready = subject.ready(START_LIMIT).await;
     drop(starting);
     if !ready {
