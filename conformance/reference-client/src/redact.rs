@@ -86,8 +86,9 @@ fn lower_hex(encoded: &str) -> String {
     encoded
         .chars()
         .map(|c| {
-            left = if c == '%' { 3_u8 } else { left }.saturating_sub(1);
-            if left > 0 || c == '%' { c.to_ascii_lowercase() } else { c }
+            let of_escape = left > 0;
+            left = if c == '%' { 2_u8 } else { left.saturating_sub(1) };
+            if of_escape { c.to_ascii_lowercase() } else { c }
         })
         .collect()
 }

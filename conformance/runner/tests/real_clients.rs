@@ -10,10 +10,12 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
     let mut trials = Vec::new();
-    for (adapter, tool) in [("adbc-python", "python3")] {
+    let clients: [(&str, &str, fn() -> Vec<Trial>); 2] =
+        [("adbc-python", "python3", adbc_python), ("grafana-go", "go", grafana_go)];
+    for (adapter, tool, trials_of) in clients {
         let folder = adapters().join(adapter);
         match ready(&folder, tool) {
-            Ok(()) => trials.extend(trials_of(adapter)),
+            Ok(()) => trials.extend(trials_of()),
             Err(missing) if std::env::var_os("CI").is_some() => {
                 trials
                     .push(Trial::test(format!("{adapter}: NOT RUN: {missing}"), move || Err(missing.into())));
@@ -35,6 +37,7 @@ fn adapters() -> PathBuf {
 
 /// Installs the client if its tool is here.
 fn ready(folder: &Path, tool: &str) -> Result<(), String> {
+    // Whatever a tool says to this: that it can be started is what counts.
     if Command::new(tool).arg("--version").output().is_err() {
         return Err(format!("`{tool}` is not on PATH"));
     }
@@ -46,12 +49,36 @@ fn ready(folder: &Path, tool: &str) -> Result<(), String> {
     Err(format!("its set-up script failed: {last}"))
 }
 
-fn trials_of(adapter: &'static str) -> Vec<Trial> {
+/// A list pins failures and warnings: one that comes or goes is no longer exit code 0.
+fn pinned(adapter: &'static str, more_args: &'static [&'static str]) -> Trial {
+    Trial::test(format!("{adapter}: verdicts are exactly those that are listed"), move || {
+        let list = list(adapter);
+        let args = [&["--known-failures", &list], more_args].concat();
+        expect(&flightcheck(adapter, &args), 0, "conformant (exit 0)")
+    })
+}
+
+/// Its list holds SHOULDs only: so they are denied, to be pinned.
+fn grafana_go() -> Vec<Trial> {
+    let adapter = "grafana-go";
     vec![
-        Trial::test(format!("{adapter}: verdicts are exactly those that are listed"), move || {
-            let list = list(adapter);
-            expect(&flightcheck(adapter, &["--known-failures", &list]), 0, "conformant (exit 0)")
+        pinned(adapter, &["--deny", "should"]),
+        Trial::test(format!("{adapter}: without its list its warnings are denied"), move || {
+            let args = ["--deny", "should", "--run", "token-response/zero-expires-in"];
+            expect(&flightcheck(adapter, &args), 1, "not conformant (exit 1)")
         }),
+        Trial::test(format!("{adapter}: it loads every saved shape as its file says"), move || {
+            let tested =
+                Command::new("go").args(["test", "."]).current_dir(adapters().join(adapter)).output()?;
+            expect(&tested, 0, "ok")
+        }),
+    ]
+}
+
+fn adbc_python() -> Vec<Trial> {
+    let adapter = "adbc-python";
+    vec![
+        pinned(adapter, &[]),
         Trial::test(format!("{adapter}: without its list it is not conformant"), move || {
             expect(&flightcheck(adapter, &["--run", "expiry/*"]), 1, "not conformant (exit 1)")
         }),
