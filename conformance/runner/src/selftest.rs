@@ -135,7 +135,8 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
     problems.extend(withheld(&recordings, &judge));
     if args.only.is_empty() {
         problems.extend(unseen(&matrix, &catalogue));
-        problems.extend(unproven(&necessity::unnecessary(&recordings, &judge), args.write_matrix.as_deref())?);
+        problems
+            .extend(unproven(&necessity::unnecessary(&recordings, &judge), args.write_matrix.as_deref())?);
     }
     let judged = judging.elapsed();
 

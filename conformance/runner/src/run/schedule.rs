@@ -237,7 +237,12 @@ fn longest(permutation: &Permutation) -> i64 {
         Clause::Step { within, .. } => within.map(|w| w.micros()),
         Clause::Count { .. } | Clause::Every { .. } => None,
     });
-    let moments = permutation.scenario().step.iter().filter_map(|s| s.at.as_ref()).map(|m| m.after.micros() + m.before.micros());
+    let moments = permutation
+        .scenario()
+        .step
+        .iter()
+        .filter_map(|s| s.at.as_ref())
+        .map(|m| m.after.micros() + m.before.micros());
     bounds.chain(moments).max().unwrap_or(0)
 }
 
