@@ -1,7 +1,6 @@
 //! Starting, reloading and stopping the mock.
 
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{LogFormat, PORT, Serve};
+use crate::output;
 
 /// Answers that are under way may take so long when the mock stops.
 const STOPPING: Duration = Duration::from_secs(5);
@@ -69,7 +69,9 @@ impl Wanted {
         file.port = serve.port.or(file.port).or(Some(PORT));
         file.host = serve.host.clone().or(file.host);
         file.admin_port = serve.admin_port.or(file.admin_port);
-        file.admin_token = serve.admin_token.clone().or(file.admin_token);
+        // An empty one guards nothing: it is none.
+        let guards = |token: &String| !token.trim().is_empty();
+        file.admin_token = serve.admin_token.clone().filter(guards).or(file.admin_token).filter(guards);
         file.base_url = serve.base_url.clone().or(file.base_url);
         file.back_channel_base_url = serve.back_channel_base_url.clone().or(file.back_channel_base_url);
         if serve.tls || !serve.tls_name.is_empty() {
@@ -102,8 +104,7 @@ impl Wanted {
 pub fn check(serve: &Serve) -> Result<(), Failure> {
     let wanted = Wanted::read(serve).map_err(Failure::usage)?;
     wanted.resolve(&file::base()).map_err(Failure::usage)?;
-    let _ = writeln!(std::io::stdout(), "the configuration is right");
-    Ok(())
+    output::print("the configuration is right\n")
 }
 
 /// Serves until it is told to stop.
@@ -146,7 +147,7 @@ fn start_log(serve: &Serve) -> Result<(), Failure> {
     let colour =
         std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
     let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(output::Unbreakable).with_ansi(colour);
     match serve.log_format {
         LogFormat::Text => log.with_target(false).compact().init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
@@ -161,8 +162,9 @@ fn greet(idp: &MockIdp) {
     let text = format!(
         "mock-idp is ready\n  an issuer   {origin}/demo  (any path is one)\n  discovery   {origin}/demo/.well-known/openid-configuration\n  control     {control}/\n"
     );
-    let mut out = std::io::stdout();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(failure) = output::print(&text) {
+        tracing::warn!("{}", failure.message);
+    }
 }
 
 /// The address of a host name; what is published is another matter (`--base-url`).

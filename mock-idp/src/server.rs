@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{ClockChange, ClockReading};
-use crate::config::{Admin, Config, Listeners, Scheme, StartError};
+use crate::config::{Config, Listeners, Scheme, StartError};
 use crate::endpoint::Endpoint;
 use crate::fault::{Fault, Gate, StandingFault};
 use crate::host::{Host, Settings};
@@ -63,7 +63,7 @@ impl MockIdp {
             }
         }
         let ip = address_of(&config.host);
-        if !ip.is_loopback() && config.admin == Admin::Open {
+        if !ip.is_loopback() && config.admin.is_unguarded() {
             return Err(StartError::Unguarded { address: SocketAddr::new(ip, config.port).to_string() });
         }
         let listeners = listeners(&config, ip)?;
