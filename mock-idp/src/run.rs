@@ -10,7 +10,7 @@ use mock_idp::{Admin, Config, MockIdp, Scheme, Secret, Surroundings, tls};
 use notify::Watcher as _;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
@@ -114,7 +114,7 @@ pub fn serve(serve: &Serve) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::plain(format!("cannot start: {e}")))?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let base = file::base();
         let wanted = Wanted::read(serve).map_err(Failure::usage)?;
         let (mut config, issuers) = wanted.resolve(&base).map_err(Failure::usage)?;
@@ -133,12 +133,49 @@ pub fn serve(serve: &Serve) -> Result<(), Failure> {
         if let Some(at) = wanted.file.frozen_at {
             idp.freeze_all_at(at);
         }
+        // Before anybody is told that it is ready, and may send one.
+        let mut signals = Signals::new()?;
         greet(&idp);
-        until_stopped(&idp, serve, &base, &scheme, wanted.path.as_deref()).await?;
-        tracing::info!("stopping");
-        idp.stop(STOPPING).await;
-        Ok(())
-    })
+        until_stopped(&idp, serve, &base, &scheme, wanted.path.as_deref(), &mut signals).await;
+        tracing::info!("stopping; once more ends it at once");
+        tokio::select! {
+            () = idp.stop(STOPPING) => Ok(()),
+            () = signals.end() => Err(Failure::plain("ended before all answers were out".to_owned())),
+        }
+    });
+    // Work that blocks (a new key) would be waited for otherwise.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// The signals that the program listens to.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let (interrupt, terminate) = (heard(SignalKind::interrupt())?, heard(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate, hangup: heard(SignalKind::hangup())? })
+    }
+
+    /// Waits for one that ends the program.
+    async fn end(&mut self) {
+        ended(&mut self.interrupt, &mut self.terminate).await;
+    }
+}
+
+async fn ended(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn heard(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|e| Failure::plain(format!("cannot wait for signals: {e}")))
 }
 
 fn start_log(serve: &Serve) -> Result<(), Failure> {
@@ -157,10 +194,17 @@ fn start_log(serve: &Serve) -> Result<(), Failure> {
 
 /// Data to stdout: where it is, for who started it with `--port 0`.
 fn greet(idp: &MockIdp) {
-    let origin = idp.origin().replace("//127.0.0.1:", "//localhost:");
+    let discovery = idp.example_discovery_url().replace("//127.0.0.1:", "//localhost:");
     let control = idp.admin_url().replace("//127.0.0.1:", "//localhost:");
+    let issuer = discovery.trim_end_matches("/.well-known/openid-configuration");
+    // A profile may want its issuers to end in a certain way; a file may have one path alone.
+    let which = match issuer.split_once("/demo") {
+        None => String::new(),
+        Some((_, "")) => "  (any path is one)".to_owned(),
+        Some((_, end)) => format!("  (any path before {end} is one)"),
+    };
     let text = format!(
-        "mock-idp is ready\n  an issuer   {origin}/demo  (any path is one)\n  discovery   {origin}/demo/.well-known/openid-configuration\n  control     {control}/\n"
+        "mock-idp is ready\n  an issuer   {issuer}{which}\n  discovery   {discovery}\n  control     {control}/\n"
     );
     if let Err(failure) = output::print(&text) {
         tracing::warn!("{}", failure.message);
@@ -216,18 +260,23 @@ async fn until_stopped(
     base: &Config,
     scheme: &Scheme,
     path: Option<&Path>,
-) -> Result<(), Failure> {
-    let failed = |e: &dyn std::fmt::Display| Failure::plain(format!("cannot wait for signals: {e}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| failed(&e))?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|e| failed(&e))?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(|e| failed(&e))?;
+    signals: &mut Signals,
+) {
+    let Signals { interrupt, terminate, hangup } = signals;
+    let mut told_of_no_file = false;
     let (tell, mut changes) = mpsc::channel(1);
     let _watcher = path.and_then(|p| watch(p, tell.clone()));
     loop {
         tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
-            _ = hangup.recv() => {}
+            () = ended(interrupt, terminate) => return,
+            _ = hangup.recv() => {
+                if path.is_none() {
+                    if !std::mem::replace(&mut told_of_no_file, true) {
+                        tracing::warn!("there is no configuration file to read again: start with `--config`");
+                    }
+                    continue;
+                }
+            }
             Some(()) = changes.recv() => {
                 tokio::time::sleep(SETTLING).await;
                 while changes.try_recv().is_ok() {}

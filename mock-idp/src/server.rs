@@ -145,6 +145,14 @@ impl MockIdp {
         self.host.origin()
     }
 
+    /// Where discovery of an issuer is that a newcomer can try: below `/demo` if any path is one.
+    pub fn example_discovery_url(&self) -> String {
+        let config = self.host.template();
+        let root = if config.any_path { "/demo" } else { config.path.as_str() };
+        let below = config.paths.of(Endpoint::Discovery).expect("every issuer has a discovery document");
+        format!("{}{root}{below}", self.host.origin())
+    }
+
     /// The issuer identifier, as published.
     pub fn issuer(&self) -> String {
         let (_, place) = self.place();

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use http::request::Parts;
-use http_body_util::BodyExt as _;
 use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
 
 use crate::answer::{Answer, OAuthError};
 use crate::call::{BODY_LIMIT, BODY_TOO_LONG, Call, Peer};

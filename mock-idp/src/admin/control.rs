@@ -110,7 +110,8 @@ fn set(order: &Order<'_>, request: &FaultRequest) -> Outcome {
 /// What whoever sets it should know: a port that takes no connections takes none for `/_mock`, either.
 fn warning(order: &Order<'_>, fault: &Fault) -> Option<String> {
     let shut = matches!(fault.kind, FaultKind::Refused | FaultKind::Stall(Stall::SynBlackhole));
-    let only_port = order.host.home().config().listeners == Listeners::Shared || fault.endpoint == Endpoint::Any;
+    let only_port =
+        order.host.home().config().listeners == Listeners::Shared || fault.endpoint == Endpoint::Any;
     if !shut || !only_port || order.by_admin_port {
         return None;
     }

@@ -100,7 +100,11 @@ async fn who_closes_the_only_port_is_warned_and_for_how_long() {
     let rig = Rig::plain().await;
     let set = post(&rig, "faults", r#"{"fault":"refused","lifetime":0.2}"#).await;
     let warning = set.json()["warning"].as_str().unwrap_or_default().to_owned();
-    assert!(warning.contains("also closes `/_mock`") && warning.contains("for 0.2 seconds"), "{}", set.text());
+    assert!(
+        warning.contains("also closes `/_mock`") && warning.contains("for 0.2 seconds"),
+        "{}",
+        set.text()
+    );
     let back = async {
         while rig.http.get(rig.url("/_mock/status")).send().await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -127,6 +131,11 @@ async fn a_body_over_the_limit_is_said_to_be_too_long() {
         let form = "application/x-www-form-urlencoded";
         let request = rig.http.post(rig.url(path)).header("content-type", form);
         let seen = rig.send(request.body(long.clone())).await;
-        assert_eq!((seen.status, seen.text().contains("body too long")), (413, true), "{path}: {}", seen.text());
+        assert_eq!(
+            (seen.status, seen.text().contains("body too long")),
+            (413, true),
+            "{path}: {}",
+            seen.text()
+        );
     }
 }
