@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::CommandFactory as _;
+use mock_idp::did_you_mean;
 use mock_idp::file::{self, ConfigError, File, Format, TlsFile};
 use mock_idp::{Admin, Config, MockIdp, Scheme, Secret, Surroundings, tls};
 use notify::Watcher as _;
@@ -14,7 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{LogFormat, PORT, Serve};
+use crate::cli::{CommandLine, LogFormat, PORT, Serve};
 use crate::output;
 
 /// Answers that are under way may take so long when the mock stops.
@@ -58,10 +60,13 @@ impl Wanted {
             (None, None) => File::default(),
         };
         let is_foreign = variable("JSON_CONFIG").is_some() || variable("JSON_CONFIG_PATH").is_some();
-        if is_foreign && serve.config.is_none() {
-            file.port = variable("SERVER_PORT").or_else(|| variable("PORT")).and_then(|p| p.parse().ok());
-            file.host = variable("SERVER_HOSTNAME");
+        // `PORT` alone is anybody's.
+        let names: &[&str] = if is_foreign { &["SERVER_PORT", "PORT"] } else { &["SERVER_PORT"] };
+        if let Some((name, port)) = names.iter().find_map(|name| Some((*name, variable(name)?))) {
+            let port = port_in(name, &port)?;
+            file.port = file.port.or(Some(port));
         }
+        file.host = file.host.or_else(|| variable("SERVER_HOSTNAME"));
         file = file.with_profile(serve.profile.clone(), serve.without.clone());
         if serve.strict {
             file = file.strict();
@@ -98,12 +103,64 @@ impl Wanted {
         issuers.values_mut().for_each(|i| i.admin.clone_from(&admin));
         Ok((home, issuers))
     }
+
+    /// All that a start needs, ports apart; what is named in it is there.
+    fn prepare(&self, base: &Config) -> Result<(Config, Surroundings), Failure> {
+        let (mut config, issuers) = self.resolve(base).map_err(Failure::usage)?;
+        config.host = address_of(&config.host)?;
+        let ca = secure(self.file.tls.as_ref(), &mut config)?;
+        if let Some(folder) = config.static_files.as_ref().filter(|f| !f.is_dir()) {
+            return Err(Failure::usage(format!("`static_files`: `{}` is no folder", folder.display())));
+        }
+        Ok((config, Surroundings { issuers, admin_port: self.file.admin_port, ca }))
+    }
+}
+
+/// The port that a variable of navikt's names.
+fn port_in(name: &str, text: &str) -> Result<u16, ConfigError> {
+    let message = || format!("`{text}` is no port: a number from 0 to 65535");
+    text.trim().parse().map_err(|_| ConfigError::Content { name: name.to_owned(), message: message() })
+}
+
+/// What is set like a setting of ours and is none.
+fn unknown_variables() -> Vec<String> {
+    let command = CommandLine::command();
+    let known: Vec<&str> =
+        command.get_arguments().filter_map(|a| a.get_env()).filter_map(std::ffi::OsStr::to_str).collect();
+    let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let strange = set.filter(|n| n.starts_with("MOCK_IDP_") && !known.contains(&n.as_str()));
+    strange
+        // The tests of this repository have it.
+        .filter(|name| name != "MOCK_IDP_REQUIRE_BROWSER")
+        .map(|n| {
+            format!("`{n}` is no variable of mock-idp{}", did_you_mean::among(&n, known.iter().copied()))
+        })
+        .collect()
+}
+
+/// A bare word in `--log` is a level; anything longer is for `EnvFilter` to judge.
+fn check_log(log: &str) -> Result<(), Failure> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let words = log.split(',').map(str::trim).filter(|w| !w.is_empty() && !w.contains(['=', '[']));
+    for word in words {
+        if !LEVELS.contains(&word.to_ascii_lowercase().as_str()) {
+            let hint = did_you_mean::among(word, LEVELS);
+            return Err(Failure::usage(format!(
+                "--log `{word}` is no level{hint} (known: {})",
+                LEVELS.join(", ")
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Says whether the configuration is right.
 pub fn check(serve: &Serve) -> Result<(), Failure> {
+    check_log(&serve.log)?;
+    unknown_variables().iter().for_each(|told| output::say(told));
     let wanted = Wanted::read(serve).map_err(Failure::usage)?;
-    wanted.resolve(&file::base()).map_err(Failure::usage)?;
+    let (config, surroundings) = wanted.prepare(&file::base())?;
+    MockIdp::check(&config, &surroundings).map_err(Failure::usage)?;
     output::print("the configuration is right\n")
 }
 
@@ -117,16 +174,14 @@ pub fn serve(serve: &Serve) -> Result<(), Failure> {
     let outcome = runtime.block_on(async {
         let base = file::base();
         let wanted = Wanted::read(serve).map_err(Failure::usage)?;
-        let (mut config, issuers) = wanted.resolve(&base).map_err(Failure::usage)?;
-        config.host = address_of(&config.host)?;
-        let ca = secure(wanted.file.tls.as_ref(), &mut config)?;
-        if let (Some(path), Some(ca)) = (&serve.tls_ca_out, &ca) {
+        let (config, surroundings) = wanted.prepare(&base)?;
+        if let (Some(path), Some(ca)) = (&serve.tls_ca_out, &surroundings.ca) {
             std::fs::write(path, ca.ca_pem())
                 .map_err(|e| Failure::usage(format!("cannot write `{}`: {e}", path.display())))?;
         }
         let scheme = config.scheme.clone();
-        let surroundings = Surroundings { issuers, admin_port: wanted.file.admin_port, ca };
         let idp = MockIdp::start_with(config, surroundings).await.map_err(Failure::usage)?;
+        unknown_variables().iter().for_each(|told| tracing::warn!("{told}"));
         for ignored in &wanted.file.ignored {
             tracing::warn!("not done here: {ignored}");
         }
@@ -179,6 +234,7 @@ fn heard(kind: SignalKind) -> Result<Signal, Failure> {
 }
 
 fn start_log(serve: &Serve) -> Result<(), Failure> {
+    check_log(&serve.log)?;
     let filter =
         EnvFilter::try_new(&serve.log).map_err(|e| Failure::usage(format!("--log `{}`: {e}", serve.log)))?;
     let colour =

@@ -51,11 +51,11 @@ impl MockIdp {
         Self::start_with(config, Surroundings::default()).await
     }
 
-    /// Starts a mock with more than one kind of issuer.
+    /// Says whether a mock could be started, but for ports that are taken.
     ///
     /// # Errors
-    /// A port that cannot be listened on, a path that is none, or control that is open to others.
-    pub async fn start_with(config: Config, surroundings: Surroundings) -> Result<Self, StartError> {
+    /// A path that is none, or control that is open to others.
+    pub fn check(config: &Config, surroundings: &Surroundings) -> Result<(), StartError> {
         for path in surroundings.issuers.keys().chain([&config.path]) {
             let fine = path.is_empty() || (path.starts_with('/') && !path.ends_with('/'));
             if !fine {
@@ -66,6 +66,16 @@ impl MockIdp {
         if !ip.is_loopback() && config.admin.is_unguarded() {
             return Err(StartError::Unguarded { address: SocketAddr::new(ip, config.port).to_string() });
         }
+        Ok(())
+    }
+
+    /// Starts a mock with more than one kind of issuer.
+    ///
+    /// # Errors
+    /// A port that cannot be listened on, a path that is none, or control that is open to others.
+    pub async fn start_with(config: Config, surroundings: Surroundings) -> Result<Self, StartError> {
+        Self::check(&config, &surroundings)?;
+        let ip = address_of(&config.host);
         let listeners = listeners(&config, ip)?;
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let back = Listener::bind(loopback, &config.name, Endpoint::Any, Scheme::Http, None)?;

@@ -156,6 +156,106 @@ fn a_hangup_without_a_file_is_answered_once() {
     assert!(child.wait().unwrap().success());
 }
 
+/// `check` says so, and a start does not get further.
+fn refused_by_both(text: &str, expected: &[&str]) {
+    let (_folder, path) = file("idp.toml", text);
+    refused(&["check", "--config", &path], &[], expected);
+    refused(&["--port", "0", "--config", &path], &[], expected);
+}
+
+#[test]
+fn check_finds_what_a_start_refuses_or_what_cannot_work() {
+    refused_by_both("host = \"0.0.0.0\"\n", &["give an admin token"]);
+    refused_by_both(
+        "tls = { certificate = \"/no/a.pem\", key = \"/no/b.pem\" }\n",
+        &["cannot use `/no/a.pem`"],
+    );
+    refused_by_both("port = 1\nbase_url = \"idp\"\n", &["idp.toml, line 2", "`base_url`: `idp` is no URL"]);
+    refused_by_both("base_url = \"ftp://idp\"\n", &["line 1", "`http://` or `https://`"]);
+    refused_by_both("[issuer.paths]\ntoken = \"token\"\n", &["line 2", "`token` has to begin with a slash"]);
+    refused_by_both(
+        "[issuer.paths]\ntoken = \"/jwks\"\n",
+        &["line 2", "`/jwks` is there twice", "path of jwks and of token"],
+    );
+    refused_by_both("static_files = \"/no/such/folder\"\n", &["`/no/such/folder` is no folder"]);
+    refused_by_both(
+        "[[issuer.clients]]\nid = \"web\"\n[[issuer.clients]]\nid = \"web\"\n",
+        &["line 4", "`web` is there twice"],
+    );
+    refused_by_both(
+        "[[issuer.token.rules]]\nparam = \"scope\"\nmatches = \"(\"\n",
+        &["line 3", "`(` is no regular expression"],
+    );
+    refused_by_both("\n[issuers.other]\nstrict = true\n", &["line 2", "write `[issuers.\"/other\"]`"]);
+    refused_by_both("[issuers.\"/_mock/a\"]\n", &["plain path"]);
+}
+
+#[test]
+fn a_typo_in_a_mapping_of_navikt_is_found() {
+    let config = "{\"tokenCallbacks\": [\n{\"issuerId\": \"a\", \"requestMapings\": []}]}";
+    refused(&["check"], &[("JSON_CONFIG", config)], &["line 2", "did you mean `requestMappings`"]);
+    let config = r#"{"tokenCallbacks": [{"issuerId": "a", "requestMappings": [{"requestParm": "x"}]}]}"#;
+    refused(&["check"], &[("JSON_CONFIG", config)], &["did you mean `requestParam`"]);
+    let config = r#"{"tokenCallbacks": [{"issuerId": "a", "requestMappings": [{"requestParam": "x", "match": "("}]}]}"#;
+    refused(&["check"], &[("JSON_CONFIG", config)], &["JSON_CONFIG, line 1", "no regular expression"]);
+}
+
+#[test]
+fn a_word_that_means_nothing_is_shown_with_file_and_line() {
+    let fault = "port = 1\n\n[[faults]]\nfault = \"expird-token\"\n";
+    refused_by_both(fault, &["idp.toml, line 4", "did you mean `expired-token`"]);
+    refused_by_both("[issuer]\nprofile = \"auth00\"\n", &["line 2", "did you mean `auth0`"]);
+    refused_by_both(
+        "[issuer]\nprofile = \"auth0\"\nwithout = [\"trailing-slsh\"]\n",
+        &["line 3", "did you mean `trailing-slash`"],
+    );
+    refused_by_both("[[faults]]\nfault = \"T01\"\ntimes = 0\n", &["line 3", "`times` has to be"]);
+    let (_folder, path) = file("idp.toml", "port = 1\n");
+    let (_, said) = told(&["--config", &path, "--profile", "auth00", "check"], &[]);
+    assert!(said.contains("no profile `auth00`") && !said.contains("line"), "{said}");
+}
+
+#[tokio::test]
+async fn server_port_and_hostname_are_taken_without_json_config() {
+    refused(&["check"], &[("SERVER_PORT", "many")], &["SERVER_PORT: `many` is no port"]);
+    refused(&["check"], &[("SERVER_HOSTNAME", "0.0.0.0")], &["give an admin token"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    refused(&[], &[("SERVER_PORT", &port)], &[&format!("cannot listen on 127.0.0.1:{port}")]);
+    let ours = Running::start(&[], &[("SERVER_PORT", &port)]);
+    assert_ne!(ours.port(), port, "the flag comes first");
+}
+
+#[test]
+fn a_word_of_a_flag_or_variable_that_means_nothing_is_told() {
+    refused(&["--log", "inof"], &[], &["`inof` is no level", "did you mean `info`"]);
+    refused(&["--log", "nope", "check"], &[], &["`nope` is no level"]);
+    refused(&["--without", "trailing-slsh"], &[], &["did you mean `trailing-slash`", "say `profile`"]);
+    refused(&["--without", "nope", "check"], &[], &["`nope`", "say `profile`"]);
+    refused(&["--profile", "auth0", "--without", "nope", "check"], &[], &["no quirk `nope`"]);
+    let (code, said) = told(&["check"], &[("MOCK_IDP_PROFIL", "auth0")]);
+    assert_eq!(code, Some(0));
+    assert!(said.contains("`MOCK_IDP_PROFIL`") && said.contains("did you mean `MOCK_IDP_PROFILE`"), "{said}");
+    let (code, said) = told(&["--log", "mock_idp=debug,warn", "check"], &[]);
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_message_about_a_file_does_not_show_its_secrets() {
+    for (name, text) in [
+        ("a.toml", "admin_token = \"hunter2\n"),
+        ("a.toml", "[[issuer.clients]]\nid = \"web\"\nsecret = 8675309\n"),
+        ("a.toml", "[issuer]\nclients = [{ id = \"web\", secret = \"hunter2\", oops = 1 }]\n"),
+        ("a.yaml", "issuer:\n  clients:\n    - {id: web, secret: hunter2, oops: 1}\n"),
+        ("a.yaml", "admin_token: [hunter2]\n"),
+        ("a.json", "{\"issuer\": {\"clients\": [{\"secret\": 8675309}]}}"),
+    ] {
+        let (_folder, path) = file(name, text);
+        let (code, said) = told(&["check", "--config", &path], &[]);
+        assert!(code == Some(2) && !said.contains("hunter2") && !said.contains("8675309"), "{text}\n{said}");
+    }
+}
+
 /// A disk without room.
 fn full() -> Stdio {
     std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap().into()
