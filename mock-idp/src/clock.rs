@@ -136,7 +136,12 @@ impl Clock {
     }
 }
 
-fn true_time() -> f64 {
+/// Seconds since 1970 on the clock of the machine.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an issuer tells the time; this is the one place where it learns it"
+)]
+pub(crate) fn true_time() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).as_ref().map_or(0.0, Duration::as_secs_f64)
 }
 

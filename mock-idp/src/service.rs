@@ -3,7 +3,7 @@
 use std::path::{Component, Path};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
@@ -13,6 +13,7 @@ use http_body_util::BodyExt as _;
 
 use crate::answer::{Answer, OAuthError};
 use crate::call::{BODY_LIMIT, BODY_TOO_LONG, Call, Peer};
+use crate::clock::true_time;
 use crate::config::{Admin, Config, ErrorStyle};
 use crate::endpoint::Endpoint;
 use crate::fault::distort::{self, Delivery, Here};
@@ -373,7 +374,6 @@ impl Exchanged<'_> {
     fn note(&self) {
         let Exchanged { host, issuer, call, answer, hits, .. } = self;
         let took = self.arrived.elapsed();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let faults: Vec<String> =
             hits.0.iter().map(|h| format!("{} {}", h.id, catalogue::name_of(&h.kind))).collect();
         for hit in &hits.0 {
@@ -384,7 +384,7 @@ impl Exchanged<'_> {
         host.metrics.request(endpoint, status, took.as_secs_f64());
         let exchange = Exchange {
             id: 0,
-            at: (now.saturating_sub(took)).as_secs_f64(),
+            at: true_time() - took.as_secs_f64(),
             took_ms: took.as_secs_f64() * 1000.0,
             issuer: issuer.map(|i| if i.root.is_empty() { "/".to_owned() } else { i.root.clone() }),
             endpoint: endpoint.to_owned(),
