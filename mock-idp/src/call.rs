@@ -14,6 +14,8 @@ use crate::wire::Wire;
 
 /// Bodies longer than this are refused.
 pub(crate) const BODY_LIMIT: usize = 256 * 1024;
+/// What is said then.
+pub(crate) const BODY_TOO_LONG: &str = "body too long: 256 KiB are taken, within a minute";
 
 /// Who is on the other side of a connection.
 #[derive(Debug, Clone)]

@@ -1,10 +1,14 @@
 //! The clock of an issuer: it can be moved and stopped, and everything with a time in it follows.
 
+use std::ops::RangeInclusive;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// The years 1970 to 9999: what every date in an answer can be written in.
+const YEARS: RangeInclusive<f64> = 0.0..=253_402_300_799.0;
 
 /// Moves issuing, validation, codes, polling and the windows of faults, all together.
 #[derive(Debug, Default)]
@@ -14,6 +18,52 @@ pub struct Clock(Mutex<Setting>);
 struct Setting {
     offset: f64,
     frozen_at: Option<f64>,
+}
+
+impl Setting {
+    fn now(&self) -> f64 {
+        self.frozen_at.unwrap_or_else(|| true_time() + self.offset)
+    }
+
+    fn changed(mut self, change: ClockChange) -> Self {
+        if let Some(offset) = change.offset {
+            self.offset = offset;
+            if self.frozen_at.is_some() {
+                self.frozen_at = Some(true_time() + offset);
+            }
+        }
+        if let Some(at) = change.freeze_at {
+            self.frozen_at = Some(at);
+        }
+        match change.frozen {
+            Some(true) => self.frozen_at = Some(self.now()),
+            Some(false) => {
+                if let Some(at) = self.frozen_at.take() {
+                    self.offset = at - true_time();
+                }
+            }
+            None => {}
+        }
+        if let Some(step) = change.advance {
+            match &mut self.frozen_at {
+                Some(at) => *at += step,
+                None => self.offset += step,
+            }
+        }
+        self
+    }
+
+    fn within_years(mut self) -> Self {
+        let now = self.now();
+        let fine = if now.is_nan() { true_time() } else { now.clamp(*YEARS.start(), *YEARS.end()) };
+        if fine.to_bits() != now.to_bits() {
+            match &mut self.frozen_at {
+                Some(at) => *at = fine,
+                None => self.offset = fine - true_time(),
+            }
+        }
+        self
+    }
 }
 
 /// What to do to a clock. Members that are absent leave things as they are.
@@ -44,8 +94,7 @@ pub struct ClockReading {
 impl Clock {
     /// Seconds since 1970, as the issuer sees it.
     pub fn now(&self) -> f64 {
-        let setting = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        setting.frozen_at.unwrap_or_else(|| true_time() + setting.offset)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).now()
     }
 
     /// Whole seconds since 1970.
@@ -61,38 +110,24 @@ impl Clock {
         ClockReading { now, offset, frozen: setting.frozen_at.is_some() }
     }
 
-    /// Moves it. Numbers that are not finite are taken as 0.
+    /// Moves it; beyond the years 1970 to 9999 it does not go.
     pub fn change(&self, change: ClockChange) -> ClockReading {
-        let finite = |seconds: f64| if seconds.is_finite() { seconds } else { 0.0 };
-        {
-            let mut setting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = |s: &Setting| s.frozen_at.unwrap_or_else(|| true_time() + s.offset);
-            if let Some(offset) = change.offset {
-                setting.offset = finite(offset);
-                if setting.frozen_at.is_some() {
-                    setting.frozen_at = Some(true_time() + setting.offset);
-                }
-            }
-            if let Some(at) = change.freeze_at {
-                setting.frozen_at = Some(finite(at));
-            }
-            match change.frozen {
-                Some(true) if setting.frozen_at.is_none() => setting.frozen_at = Some(now(&setting)),
-                Some(false) => {
-                    if let Some(at) = setting.frozen_at.take() {
-                        setting.offset = at - true_time();
-                    }
-                }
-                Some(true) | None => {}
-            }
-            if let Some(step) = change.advance.map(finite) {
-                match &mut setting.frozen_at {
-                    Some(at) => *at += step,
-                    None => setting.offset += step,
-                }
-            }
-        }
+        let mut setting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *setting = setting.changed(change).within_years();
+        drop(setting);
         self.reading()
+    }
+
+    /// Moves it, unless it would leave the years 1970 to 9999: then it stays as it is.
+    pub(crate) fn try_change(&self, change: ClockChange) -> Option<ClockReading> {
+        let mut setting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = setting.changed(change);
+        if !YEARS.contains(&changed.now()) {
+            return None;
+        }
+        *setting = changed;
+        drop(setting);
+        Some(self.reading())
     }
 
     /// Lets it show the true time again.
@@ -101,7 +136,12 @@ impl Clock {
     }
 }
 
-fn true_time() -> f64 {
+/// Seconds since 1970 on the clock of the machine.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an issuer tells the time; this is the one place where it learns it"
+)]
+pub(crate) fn true_time() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).as_ref().map_or(0.0, Duration::as_secs_f64)
 }
 

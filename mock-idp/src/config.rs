@@ -182,6 +182,17 @@ pub enum Admin {
     Token(Secret),
 }
 
+impl Admin {
+    /// Everybody who reaches the port is let in, or would be by an empty token.
+    pub(crate) fn is_unguarded(&self) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Open => true,
+            Self::Token(token) => token.expose().trim().is_empty(),
+        }
+    }
+}
+
 /// Options of the protocol.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]

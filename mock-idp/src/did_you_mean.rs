@@ -1,7 +1,7 @@
 //! A guess at what somebody meant.
 
 /// ` (did you mean …?)` if a known word is near enough; empty otherwise.
-pub(crate) fn among<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> String {
+pub fn among<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> String {
     known
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))

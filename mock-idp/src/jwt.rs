@@ -54,8 +54,8 @@ impl Mint<'_> {
         let rule = self.rule();
         let lifetime = rule.and_then(|r| r.lifetime).map_or(config.lifetime, std::time::Duration::from_secs);
         let now = self.issuer.clock.now();
-        // Rounded up: no client that trusts `expires_in` sees its token end too early.
-        let mut expires = (now.max(0.0).ceil() as u64).saturating_add(lifetime.as_secs());
+        // From the second of `iat`, so that `exp - iat` is what `expires_in` says.
+        let mut expires = (now as u64).saturating_add(lifetime.as_secs());
         let id = random();
         let claims = self.access_claims(grantee, rule, &id, now as u64, expires);
         let opaque = config.format == TokenFormat::Opaque

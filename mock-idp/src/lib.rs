@@ -34,7 +34,6 @@ mod client_auth;
 mod clock;
 mod config;
 mod device;
-mod did_you_mean;
 mod discovery;
 mod dpop;
 mod elsewhere;
@@ -56,6 +55,7 @@ mod parse;
 mod place;
 mod pushed;
 mod record;
+mod redaction;
 mod registration;
 mod revocation;
 mod secret;
@@ -68,6 +68,8 @@ mod token;
 mod userinfo;
 mod wire;
 
+#[doc(hidden)]
+pub mod did_you_mean;
 pub mod fault;
 pub mod file;
 pub mod profile;

@@ -2,15 +2,16 @@
 
 mod cli;
 mod health;
+mod output;
 mod run;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use mock_idp::{fault, openapi, profile};
 
 use cli::{Command, CommandLine, PORT};
+use output::print;
 
 /// Something is wrong with the command line or the configuration.
 const USAGE: u8 = 2;
@@ -30,16 +31,10 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(run::Failure { message, usage }) => {
-            let _ = writeln!(std::io::stderr(), "mock-idp: {message}");
+            output::say(&message);
             ExitCode::from(if usage { USAGE } else { 1 })
         }
     }
-}
-
-fn print(text: &str) -> Result<(), run::Failure> {
-    // A reader that went away wanted no more.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(())
 }
 
 fn faults() -> String {

@@ -1,21 +1,23 @@
 //! Starting, reloading and stopping the mock.
 
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::CommandFactory as _;
+use mock_idp::did_you_mean;
 use mock_idp::file::{self, ConfigError, File, Format, TlsFile};
 use mock_idp::{Admin, Config, MockIdp, Scheme, Secret, Surroundings, tls};
 use notify::Watcher as _;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{LogFormat, PORT, Serve};
+use crate::cli::{CommandLine, LogFormat, PORT, Serve};
+use crate::output;
 
 /// Answers that are under way may take so long when the mock stops.
 const STOPPING: Duration = Duration::from_secs(5);
@@ -58,10 +60,13 @@ impl Wanted {
             (None, None) => File::default(),
         };
         let is_foreign = variable("JSON_CONFIG").is_some() || variable("JSON_CONFIG_PATH").is_some();
-        if is_foreign && serve.config.is_none() {
-            file.port = variable("SERVER_PORT").or_else(|| variable("PORT")).and_then(|p| p.parse().ok());
-            file.host = variable("SERVER_HOSTNAME");
+        // `PORT` alone is anybody's.
+        let names: &[&str] = if is_foreign { &["SERVER_PORT", "PORT"] } else { &["SERVER_PORT"] };
+        if let Some((name, port)) = names.iter().find_map(|name| Some((*name, variable(name)?))) {
+            let port = port_in(name, &port)?;
+            file.port = file.port.or(Some(port));
         }
+        file.host = file.host.or_else(|| variable("SERVER_HOSTNAME"));
         file = file.with_profile(serve.profile.clone(), serve.without.clone());
         if serve.strict {
             file = file.strict();
@@ -69,7 +74,9 @@ impl Wanted {
         file.port = serve.port.or(file.port).or(Some(PORT));
         file.host = serve.host.clone().or(file.host);
         file.admin_port = serve.admin_port.or(file.admin_port);
-        file.admin_token = serve.admin_token.clone().or(file.admin_token);
+        // An empty one guards nothing: it is none.
+        let guards = |token: &String| !token.trim().is_empty();
+        file.admin_token = serve.admin_token.clone().filter(guards).or(file.admin_token).filter(guards);
         file.base_url = serve.base_url.clone().or(file.base_url);
         file.back_channel_base_url = serve.back_channel_base_url.clone().or(file.back_channel_base_url);
         if serve.tls || !serve.tls_name.is_empty() {
@@ -96,14 +103,65 @@ impl Wanted {
         issuers.values_mut().for_each(|i| i.admin.clone_from(&admin));
         Ok((home, issuers))
     }
+
+    /// All that a start needs, ports apart; what is named in it is there.
+    fn prepare(&self, base: &Config) -> Result<(Config, Surroundings), Failure> {
+        let (mut config, issuers) = self.resolve(base).map_err(Failure::usage)?;
+        config.host = address_of(&config.host)?;
+        let ca = secure(self.file.tls.as_ref(), &mut config)?;
+        if let Some(folder) = config.static_files.as_ref().filter(|f| !f.is_dir()) {
+            return Err(Failure::usage(format!("`static_files`: `{}` is no folder", folder.display())));
+        }
+        Ok((config, Surroundings { issuers, admin_port: self.file.admin_port, ca }))
+    }
+}
+
+/// The port that a variable of navikt's names.
+fn port_in(name: &str, text: &str) -> Result<u16, ConfigError> {
+    let message = || format!("`{text}` is no port: a number from 0 to 65535");
+    text.trim().parse().map_err(|_| ConfigError::Content { name: name.to_owned(), message: message() })
+}
+
+/// What is set like a setting of ours and is none.
+fn unknown_variables() -> Vec<String> {
+    let command = CommandLine::command();
+    let known: Vec<&str> =
+        command.get_arguments().filter_map(|a| a.get_env()).filter_map(std::ffi::OsStr::to_str).collect();
+    let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let strange = set.filter(|n| n.starts_with("MOCK_IDP_") && !known.contains(&n.as_str()));
+    strange
+        // The tests of this repository have it.
+        .filter(|name| name != "MOCK_IDP_REQUIRE_BROWSER")
+        .map(|n| {
+            format!("`{n}` is no variable of mock-idp{}", did_you_mean::among(&n, known.iter().copied()))
+        })
+        .collect()
+}
+
+/// A bare word in `--log` is a level; anything longer is for `EnvFilter` to judge.
+fn check_log(log: &str) -> Result<(), Failure> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let words = log.split(',').map(str::trim).filter(|w| !w.is_empty() && !w.contains(['=', '[']));
+    for word in words {
+        if !LEVELS.contains(&word.to_ascii_lowercase().as_str()) {
+            let hint = did_you_mean::among(word, LEVELS);
+            return Err(Failure::usage(format!(
+                "--log `{word}` is no level{hint} (known: {})",
+                LEVELS.join(", ")
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Says whether the configuration is right.
 pub fn check(serve: &Serve) -> Result<(), Failure> {
+    check_log(&serve.log)?;
+    unknown_variables().iter().for_each(|told| output::say(told));
     let wanted = Wanted::read(serve).map_err(Failure::usage)?;
-    wanted.resolve(&file::base()).map_err(Failure::usage)?;
-    let _ = writeln!(std::io::stdout(), "the configuration is right");
-    Ok(())
+    let (config, surroundings) = wanted.prepare(&file::base())?;
+    MockIdp::check(&config, &surroundings).map_err(Failure::usage)?;
+    output::print("the configuration is right\n")
 }
 
 /// Serves until it is told to stop.
@@ -113,40 +171,76 @@ pub fn serve(serve: &Serve) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::plain(format!("cannot start: {e}")))?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let base = file::base();
         let wanted = Wanted::read(serve).map_err(Failure::usage)?;
-        let (mut config, issuers) = wanted.resolve(&base).map_err(Failure::usage)?;
-        config.host = address_of(&config.host)?;
-        let ca = secure(wanted.file.tls.as_ref(), &mut config)?;
-        if let (Some(path), Some(ca)) = (&serve.tls_ca_out, &ca) {
+        let (config, surroundings) = wanted.prepare(&base)?;
+        if let (Some(path), Some(ca)) = (&serve.tls_ca_out, &surroundings.ca) {
             std::fs::write(path, ca.ca_pem())
                 .map_err(|e| Failure::usage(format!("cannot write `{}`: {e}", path.display())))?;
         }
         let scheme = config.scheme.clone();
-        let surroundings = Surroundings { issuers, admin_port: wanted.file.admin_port, ca };
         let idp = MockIdp::start_with(config, surroundings).await.map_err(Failure::usage)?;
+        unknown_variables().iter().for_each(|told| tracing::warn!("{told}"));
         for ignored in &wanted.file.ignored {
             tracing::warn!("not done here: {ignored}");
         }
         if let Some(at) = wanted.file.frozen_at {
             idp.freeze_all_at(at);
         }
+        // Before anybody is told that it is ready, and may send one.
+        let mut signals = Signals::new()?;
         greet(&idp);
-        until_stopped(&idp, serve, &base, &scheme, wanted.path.as_deref()).await?;
-        tracing::info!("stopping");
-        idp.stop(STOPPING).await;
-        Ok(())
-    })
+        until_stopped(&idp, serve, &base, &scheme, wanted.path.as_deref(), &mut signals).await;
+        tracing::info!("stopping; once more ends it at once");
+        tokio::select! {
+            () = idp.stop(STOPPING) => Ok(()),
+            () = signals.end() => Err(Failure::plain("ended before all answers were out".to_owned())),
+        }
+    });
+    // Work that blocks (a new key) would be waited for otherwise.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// The signals that the program listens to.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let (interrupt, terminate) = (heard(SignalKind::interrupt())?, heard(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate, hangup: heard(SignalKind::hangup())? })
+    }
+
+    /// Waits for one that ends the program.
+    async fn end(&mut self) {
+        ended(&mut self.interrupt, &mut self.terminate).await;
+    }
+}
+
+async fn ended(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn heard(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|e| Failure::plain(format!("cannot wait for signals: {e}")))
 }
 
 fn start_log(serve: &Serve) -> Result<(), Failure> {
+    check_log(&serve.log)?;
     let filter =
         EnvFilter::try_new(&serve.log).map_err(|e| Failure::usage(format!("--log `{}`: {e}", serve.log)))?;
     let colour =
         std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
     let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(output::Unbreakable).with_ansi(colour);
     match serve.log_format {
         LogFormat::Text => log.with_target(false).compact().init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
@@ -156,13 +250,21 @@ fn start_log(serve: &Serve) -> Result<(), Failure> {
 
 /// Data to stdout: where it is, for who started it with `--port 0`.
 fn greet(idp: &MockIdp) {
-    let origin = idp.origin().replace("//127.0.0.1:", "//localhost:");
+    let discovery = idp.example_discovery_url().replace("//127.0.0.1:", "//localhost:");
     let control = idp.admin_url().replace("//127.0.0.1:", "//localhost:");
+    let issuer = discovery.trim_end_matches("/.well-known/openid-configuration");
+    // A profile may want its issuers to end in a certain way; a file may have one path alone.
+    let which = match issuer.split_once("/demo") {
+        None => String::new(),
+        Some((_, "")) => "  (any path is one)".to_owned(),
+        Some((_, end)) => format!("  (any path before {end} is one)"),
+    };
     let text = format!(
-        "mock-idp is ready\n  an issuer   {origin}/demo  (any path is one)\n  discovery   {origin}/demo/.well-known/openid-configuration\n  control     {control}/\n"
+        "mock-idp is ready\n  an issuer   {issuer}{which}\n  discovery   {discovery}\n  control     {control}/\n"
     );
-    let mut out = std::io::stdout();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(failure) = output::print(&text) {
+        tracing::warn!("{}", failure.message);
+    }
 }
 
 /// The address of a host name; what is published is another matter (`--base-url`).
@@ -214,18 +316,23 @@ async fn until_stopped(
     base: &Config,
     scheme: &Scheme,
     path: Option<&Path>,
-) -> Result<(), Failure> {
-    let failed = |e: &dyn std::fmt::Display| Failure::plain(format!("cannot wait for signals: {e}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| failed(&e))?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|e| failed(&e))?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(|e| failed(&e))?;
+    signals: &mut Signals,
+) {
+    let Signals { interrupt, terminate, hangup } = signals;
+    let mut told_of_no_file = false;
     let (tell, mut changes) = mpsc::channel(1);
     let _watcher = path.and_then(|p| watch(p, tell.clone()));
     loop {
         tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
-            _ = hangup.recv() => {}
+            () = ended(interrupt, terminate) => return,
+            _ = hangup.recv() => {
+                if path.is_none() {
+                    if !std::mem::replace(&mut told_of_no_file, true) {
+                        tracing::warn!("there is no configuration file to read again: start with `--config`");
+                    }
+                    continue;
+                }
+            }
             Some(()) = changes.recv() => {
                 tokio::time::sleep(SETTLING).await;
                 while changes.try_recv().is_ok() {}

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{ClockChange, ClockReading};
-use crate::config::{Admin, Config, Listeners, Scheme, StartError};
+use crate::config::{Config, Listeners, Scheme, StartError};
 use crate::endpoint::Endpoint;
 use crate::fault::{Fault, Gate, StandingFault};
 use crate::host::{Host, Settings};
@@ -51,11 +51,11 @@ impl MockIdp {
         Self::start_with(config, Surroundings::default()).await
     }
 
-    /// Starts a mock with more than one kind of issuer.
+    /// Says whether a mock could be started, but for ports that are taken.
     ///
     /// # Errors
-    /// A port that cannot be listened on, a path that is none, or control that is open to others.
-    pub async fn start_with(config: Config, surroundings: Surroundings) -> Result<Self, StartError> {
+    /// A path that is none, or control that is open to others.
+    pub fn check(config: &Config, surroundings: &Surroundings) -> Result<(), StartError> {
         for path in surroundings.issuers.keys().chain([&config.path]) {
             let fine = path.is_empty() || (path.starts_with('/') && !path.ends_with('/'));
             if !fine {
@@ -63,9 +63,19 @@ impl MockIdp {
             }
         }
         let ip = address_of(&config.host);
-        if !ip.is_loopback() && config.admin == Admin::Open {
+        if !ip.is_loopback() && config.admin.is_unguarded() {
             return Err(StartError::Unguarded { address: SocketAddr::new(ip, config.port).to_string() });
         }
+        Ok(())
+    }
+
+    /// Starts a mock with more than one kind of issuer.
+    ///
+    /// # Errors
+    /// A port that cannot be listened on, a path that is none, or control that is open to others.
+    pub async fn start_with(config: Config, surroundings: Surroundings) -> Result<Self, StartError> {
+        Self::check(&config, &surroundings)?;
+        let ip = address_of(&config.host);
         let listeners = listeners(&config, ip)?;
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let back = Listener::bind(loopback, &config.name, Endpoint::Any, Scheme::Http, None)?;
@@ -143,6 +153,14 @@ impl MockIdp {
     /// Scheme, host and port.
     pub fn origin(&self) -> String {
         self.host.origin()
+    }
+
+    /// Where discovery of an issuer is that a newcomer can try: below `/demo` if any path is one.
+    pub fn example_discovery_url(&self) -> String {
+        let config = self.host.template();
+        let root = if config.any_path { "/demo" } else { config.path.as_str() };
+        let below = config.paths.of(Endpoint::Discovery).expect("every issuer has a discovery document");
+        format!("{}{root}{below}", self.host.origin())
     }
 
     /// The issuer identifier, as published.

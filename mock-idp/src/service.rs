@@ -3,15 +3,17 @@
 use std::path::{Component, Path};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use http::request::Parts;
 use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
 
 use crate::answer::{Answer, OAuthError};
-use crate::call::{BODY_LIMIT, Call, Peer};
+use crate::call::{BODY_LIMIT, BODY_TOO_LONG, Call, Peer};
+use crate::clock::true_time;
 use crate::config::{Admin, Config, ErrorStyle};
 use crate::endpoint::Endpoint;
 use crate::fault::distort::{self, Delivery, Here};
@@ -29,6 +31,9 @@ use crate::{
 
 /// A body has to be here by then.
 const BODY_TIME: Duration = Duration::from_secs(60);
+
+/// So much of a body that is too long is read and thrown away.
+const MOST_DISCARDED: usize = 16 * 1024 * 1024;
 
 /// What a listener is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +77,7 @@ pub(crate) async fn serve(
     let is_admin = path == "/_mock" || path.starts_with("/_mock/");
     let admin = host.template().admin.clone();
     if is_admin && (role == Role::Admin || (role == Role::Front && admin != Admin::Off)) {
-        let body = read(body).await.unwrap_or_default();
+        let body = read(body).await;
         return Some(admin::answer(host, &admin, &peer, &parts, body).await);
     }
     if path == "/healthz" && admin != Admin::Off {
@@ -148,8 +153,23 @@ async fn static_file(folder: &Path, name: &str) -> Answer {
 
 /// The body, unless it is too long or does not come.
 async fn read(body: Body) -> Option<Bytes> {
-    let whole = axum::body::to_bytes(body, BODY_LIMIT);
-    tokio::time::timeout(BODY_TIME, whole).await.ok()?.ok()
+    tokio::time::timeout(BODY_TIME, within_limit(body)).await.ok()?
+}
+
+/// What is too long is read to its end all the same, within reason: who is still writing would not see the answer.
+async fn within_limit(mut body: Body) -> Option<Bytes> {
+    let (mut whole, mut length) = (Vec::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.ok()?.into_data() else { continue };
+        length = length.saturating_add(data.len());
+        if length > MOST_DISCARDED {
+            return None;
+        }
+        if length <= BODY_LIMIT {
+            whole.extend_from_slice(&data);
+        }
+    }
+    (length <= BODY_LIMIT).then(|| whole.into())
 }
 
 async fn at_issuer(
@@ -219,6 +239,11 @@ fn stand_in(asked: &Asked<'_>) -> Option<Answer> {
 }
 
 async fn right_answer(asked: &Asked<'_>) -> Answer {
+    if asked.call.too_long {
+        let mut error = OAuthError::invalid_request(BODY_TOO_LONG);
+        error.status = StatusCode::PAYLOAD_TOO_LARGE;
+        return asked.refusal(&error);
+    }
     match asked.call.endpoint {
         Endpoint::Discovery => only_get(asked, discovery::document),
         Endpoint::Jwks if is_get(asked.call) => discovery::key_set(asked).await,
@@ -349,7 +374,6 @@ impl Exchanged<'_> {
     fn note(&self) {
         let Exchanged { host, issuer, call, answer, hits, .. } = self;
         let took = self.arrived.elapsed();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let faults: Vec<String> =
             hits.0.iter().map(|h| format!("{} {}", h.id, catalogue::name_of(&h.kind))).collect();
         for hit in &hits.0 {
@@ -360,7 +384,7 @@ impl Exchanged<'_> {
         host.metrics.request(endpoint, status, took.as_secs_f64());
         let exchange = Exchange {
             id: 0,
-            at: (now.saturating_sub(took)).as_secs_f64(),
+            at: true_time() - took.as_secs_f64(),
             took_ms: took.as_secs_f64() * 1000.0,
             issuer: issuer.map(|i| if i.root.is_empty() { "/".to_owned() } else { i.root.clone() }),
             endpoint: endpoint.to_owned(),

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::{Order, Outcome, Refused, created, ok};
 use crate::answer::Answer;
 use crate::clock::{ClockChange, ClockReading};
-use crate::config::Alg;
+use crate::config::{Alg, Listeners};
 use crate::endpoint::Endpoint;
-use crate::fault::{FaultKind, FaultRequest};
+use crate::fault::{Fault, FaultKind, FaultRequest, FaultRequestError, Stall, StandingFault};
 use crate::host::is_root;
 use crate::issuer::{Issuer, random};
 use crate::profile;
@@ -79,6 +79,9 @@ pub(super) fn status(order: &Order<'_>) -> Outcome {
 }
 
 pub(super) fn set_fault(order: &Order<'_>) -> Outcome {
+    if order.has_list() {
+        return Err(Refused::bad(FaultRequestError::Missing.to_string()));
+    }
     let request: FaultRequest = order.json()?;
     set(order, &request)
 }
@@ -97,9 +100,28 @@ fn set(order: &Order<'_>, request: &FaultRequest) -> Outcome {
         Some(path) => order.issuer(Some(path))?.clock.now(),
         None => order.host.home().clock.now(),
     };
+    let warning = warning(order, &fault);
     let id = order.host.faults.add(fault, clock);
     let standing = order.host.faults.list().into_iter().find(|f| f.id == id);
+    let standing = standing.map(|s| StandingFault { warning, ..s });
     created(&serde_json::to_value(standing).unwrap_or_default())
+}
+
+/// What whoever sets it should know: a port that takes no connections takes none for `/_mock`, either.
+fn warning(order: &Order<'_>, fault: &Fault) -> Option<String> {
+    let shut = matches!(fault.kind, FaultKind::Refused | FaultKind::Stall(Stall::SynBlackhole));
+    let only_port =
+        order.host.home().config().listeners == Listeners::Shared || fault.endpoint == Endpoint::Any;
+    if !shut || !only_port || order.by_admin_port {
+        return None;
+    }
+    let long = fault.scope.lifetime.map_or_else(
+        || "until the mock is restarted".to_owned(),
+        |l| format!("for {} seconds (`lifetime`)", l.as_secs_f64()),
+    );
+    Some(format!(
+        "this also closes `/_mock` on this port, {long}; start with `--admin-port` to remove it earlier"
+    ))
 }
 
 /// A barrier as it is asked for.
@@ -181,7 +203,8 @@ pub(super) fn change_clock(order: &Order<'_>) -> Outcome {
         issuer.clock.reset();
     }
     let ClockOrder { freeze_at, frozen, offset, advance, .. } = wanted;
-    ok(&issuer.clock.change(ClockChange { freeze_at, frozen, offset, advance }))
+    let reading = issuer.clock.try_change(ClockChange { freeze_at, frozen, offset, advance });
+    ok(&reading.ok_or_else(|| Refused::bad("the clock has to stay within the years 1970 to 9999"))?)
 }
 
 /// A key of an issuer.

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::call::{Peer, form, host_of};
+use crate::call::{BODY_TOO_LONG, Peer, form, host_of};
 use crate::config::Admin;
 use crate::host::Host;
 use crate::issuer::Issuer;
@@ -47,6 +47,8 @@ pub(crate) struct Order<'a> {
     pub(crate) body: &'a Bytes,
     /// The host that the request named.
     pub(crate) named: Option<String>,
+    /// It came by a port that no fault closes.
+    pub(crate) by_admin_port: bool,
 }
 
 impl Order<'_> {
@@ -59,9 +61,17 @@ impl Order<'_> {
         matches!(self.param(name), Some("true" | "1" | ""))
     }
 
+    /// The body is a list, which our types would take for an object without names.
+    fn has_list(&self) -> bool {
+        self.body.trim_ascii_start().starts_with(b"[")
+    }
+
     /// The JSON of the body; an empty one is an empty object.
     fn json<T: DeserializeOwned>(&self) -> Result<T, Refused> {
-        let text: &[u8] = if self.body.is_empty() { b"{}" } else { self.body };
+        if self.has_list() {
+            return Err(Refused::bad("the body has to be a JSON object"));
+        }
+        let text: &[u8] = if self.body.trim_ascii().is_empty() { b"{}" } else { self.body };
         let mut json = serde_json::Deserializer::from_slice(text);
         serde_path_to_error::deserialize(&mut json)
             .map_err(|e| Refused::bad(crate::file::with_guess(&e.to_string())))
@@ -92,7 +102,7 @@ pub(crate) async fn answer(
     admin: &Admin,
     peer: &Peer,
     parts: &Parts,
-    body: Bytes,
+    body: Option<Bytes>,
 ) -> Response {
     let path = parts.uri.path().trim_start_matches("/_mock").trim_matches('/');
     if path.is_empty() && parts.method == Method::GET {
@@ -101,9 +111,13 @@ pub(crate) async fn answer(
     if let Err(refused) = guard::admit(admin, peer, parts) {
         return refusal(&refused);
     }
+    let Some(body) = body else {
+        let message = BODY_TOO_LONG.to_owned();
+        return refusal(&Refused { status: StatusCode::PAYLOAD_TOO_LARGE, message });
+    };
     let query = form(parts.uri.query().unwrap_or_default().as_bytes());
     let named = host_of(&parts.headers, &parts.uri).filter(|_| !peer.by_admin_port);
-    let order = Order { host: &host, query, body: &body, named };
+    let order = Order { host: &host, query, body: &body, named, by_admin_port: peer.by_admin_port };
     if (&parts.method, path) == (&Method::GET, "record/stream") {
         return record::stream(&order);
     }

@@ -21,6 +21,8 @@ use crate::key_pool::{KeyPool, STRANGER};
 const REDIRECTED: &str = "redirected=1";
 /// So much of an endless document at a time.
 const CHUNK: usize = 16 * 1024;
+/// The last second of the year 9999: no later date can be written (RFC 9110 §5.6.7).
+const LAST_SECOND: u64 = 253_402_300_799;
 /// What was written reaches the other side before the connection ends.
 const DELIVERY: Duration = Duration::from_millis(30);
 
@@ -260,7 +262,8 @@ fn gzip(answer: &mut Answer) {
 }
 
 fn date_in(now: f64, seconds: u64) -> String {
-    let at = std::time::UNIX_EPOCH + Duration::from_secs((now.max(0.0) as u64).saturating_add(seconds));
+    let after = (now.max(0.0) as u64).saturating_add(seconds).min(LAST_SECOND);
+    let at = std::time::UNIX_EPOCH + Duration::from_secs(after);
     httpdate::fmt_http_date(at)
 }
 

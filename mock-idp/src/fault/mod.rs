@@ -1,6 +1,7 @@
 //! Ways in which an issuer misbehaves on purpose. A fault is the only thing wrong with an answer.
 
 pub(crate) mod barrier;
+mod bounds;
 pub mod catalogue;
 pub(crate) mod distort;
 mod kind;

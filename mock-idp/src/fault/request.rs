@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::catalogue::{self, Entry};
-use super::{Event, Fault, FaultKind, Scope};
+use super::{Event, Fault, FaultKind, Scope, bounds};
+use crate::config::GrantKind;
 use crate::endpoint::Endpoint;
 
 /// How long a fault stands if nobody says so (true time).
@@ -80,6 +81,38 @@ pub struct EventRequest {
 /// Why a fault that was asked for is none.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum FaultRequestError {
+    /// Nothing was named.
+    #[error("`fault` is missing: send an object like `{{\"fault\": \"expired-token\"}}`")]
+    Missing,
+    /// A grant that no issuer answers.
+    #[error("there is no grant `{name}`{hint} (known: {known})")]
+    Grant {
+        /// What was written.
+        name: String,
+        /// A guess at what was meant.
+        hint: String,
+        /// All of them.
+        known: String,
+    },
+    /// A header that is none.
+    #[error("header `{name}` {problem}")]
+    Header {
+        /// What was written.
+        name: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// A fault of connections cannot know what a request would have said.
+    #[error(
+        "`{fault}` is about connections, and nobody knows a connection's `{member}`: leave it out, or take a fault of answers \
+         (`close-without-answer`, `hang`)"
+    )]
+    Connection {
+        /// The fault.
+        fault: &'static str,
+        /// What it cannot look at.
+        member: &'static str,
+    },
     /// Not in the catalogue.
     #[error("there is no fault `{name}`{hint} (`GET /_mock/faults/catalogue` lists them)")]
     Unknown {
@@ -114,11 +147,21 @@ impl FaultRequest {
     /// # Errors
     /// A name that is not in the catalogue, or parameters that do not fit it.
     pub fn resolve(&self) -> Result<Fault, FaultRequestError> {
+        if self.fault.is_empty() {
+            return Err(FaultRequestError::Missing);
+        }
         let entry = catalogue::find(&self.fault).ok_or_else(|| FaultRequestError::Unknown {
             name: self.fault.clone(),
             hint: crate::did_you_mean::among(&self.fault, catalogue::ALL.iter().map(|e| e.name)),
         })?;
         let kind = kind_of(entry, self.with.as_ref())?;
+        bounds::check(&kind)?;
+        if kind.is_about_connection() {
+            let named = [("client", self.client.is_some()), ("grant", self.grant.is_some())];
+            if let Some((member, _)) = named.into_iter().find(|(_, is_there)| *is_there) {
+                return Err(FaultRequestError::Connection { fault: entry.name, member });
+            }
+        }
         let seconds = |member, value: Option<f64>| {
             let duration = value.map(Duration::try_from_secs_f64).transpose();
             duration.map_err(|_| FaultRequestError::Range { member, range: "a number of seconds, 0 or more" })
@@ -129,8 +172,14 @@ impl FaultRequest {
         if self.every == Some(0) {
             return Err(FaultRequestError::Range { member: "every", range: "1 or more" });
         }
+        if self.times == Some(0) {
+            return Err(FaultRequestError::Range { member: "times", range: "1 or more" });
+        }
         let is_barrier = matches!(kind, FaultKind::Barrier { .. });
-        let event = |e: &EventRequest| Event { endpoint: e.endpoint, grant: e.grant.clone() };
+        let event = |e: &Option<EventRequest>| match e {
+            Some(e) => Ok(Some(Event { endpoint: e.endpoint, grant: grant(e.grant.as_deref())? })),
+            None => Ok(None),
+        };
         Ok(Fault {
             endpoint: self.endpoint.unwrap_or(entry.endpoint),
             after: self.after,
@@ -142,19 +191,34 @@ impl FaultRequest {
             scope: Scope {
                 issuer: self.issuer.as_deref().map(|i| i.trim_end_matches('/').to_owned()),
                 client: self.client.clone(),
-                grant: self.grant.clone(),
+                grant: grant(self.grant.as_deref())?,
                 every: self.every,
                 probability: self.probability,
                 seed: self.seed,
                 starts_in: seconds("starts_in", self.starts_in)?,
                 lasts: seconds("lasts", self.lasts)?,
-                after_event: self.after_event.as_ref().map(event),
-                before_event: self.before_event.as_ref().map(event),
+                after_event: event(&self.after_event)?,
+                before_event: event(&self.before_event)?,
                 lifetime: seconds("lifetime", Some(self.lifetime.unwrap_or(LIFETIME)))?,
             },
             kind,
         })
     }
+}
+
+/// The wire value of a grant, which may be written short (`device_code`).
+fn grant(name: Option<&str>) -> Result<Option<String>, FaultRequestError> {
+    let Some(name) = name else { return Ok(None) };
+    if let Ok(known) = serde_json::from_value::<GrantKind>(Value::from(name)) {
+        return Ok(Some(known.as_str().to_owned()));
+    }
+    let known = GrantKind::ALL.map(GrantKind::as_str);
+    let short = known.map(|k| k.rsplit(':').next().unwrap_or(k));
+    Err(FaultRequestError::Grant {
+        name: name.to_owned(),
+        hint: crate::did_you_mean::among(name, short),
+        known: short.join(", "),
+    })
 }
 
 /// The catalogue's fault with these parameters laid over those of its preset.

@@ -92,6 +92,9 @@ pub struct StandingFault {
     pub expires_in: Option<f64>,
     /// How many answers wait, if it is a barrier.
     pub waiting: Option<u32>,
+    /// What whoever sets it should know; only in the answer to that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 #[derive(Debug)]
@@ -333,6 +336,7 @@ impl Standing {
             left: self.fault.times.map(|t| t.saturating_sub(self.hits)),
             expires_in: self.dies().map(|d| d.saturating_duration_since(Instant::now()).as_secs_f64()),
             waiting: self.barrier.as_ref().map(|b| b.waiting()),
+            warning: None,
         }
     }
 }

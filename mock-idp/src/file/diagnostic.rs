@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use crate::did_you_mean;
+use crate::{did_you_mean, redaction};
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) fn parsed<T: DeserializeOwned>(text: &str, format: Format) -> Result<
         }),
         Format::Json => serde_json::from_str(text).map_err(|e| e.to_string()),
     };
-    outcome.map_err(|message| with_guess(&message))
+    outcome.map_err(|message| redaction::without_values(text, &with_guess(&message)))
 }
 
 /// The YAML parser does not say where an unknown key is: at the first line that begins with it.
@@ -52,6 +52,16 @@ fn located(text: &str, message: &str) -> String {
         Some(at) => format!("line {}: {message}", at + 1),
         None => message.to_owned(),
     }
+}
+
+/// Whether a line has a word as a key or a value of its own.
+pub(super) fn has_word(line: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | '*');
+    !word.is_empty()
+        && !line.trim_start().starts_with('#')
+        && line
+            .match_indices(word)
+            .any(|(at, _)| !line[..at].ends_with(part) && !line[at + word.len()..].starts_with(part))
 }
 
 /// Adds a guess to serde's ``unknown field `x`, expected one of `a`, `b` ``.

@@ -2,6 +2,7 @@
 
 pub(crate) mod diagnostic;
 mod navikt;
+mod validity;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -48,6 +49,24 @@ pub enum ConfigError {
         /// What is wrong.
         message: String,
     },
+    /// A value that cannot be used.
+    #[error("`{member}`: {message}")]
+    Value {
+        /// Which.
+        member: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// The same, and where it stands.
+    #[error("{name}, line {line}: {source}")]
+    At {
+        /// Path of the file, or what else it came from.
+        name: String,
+        /// From 1.
+        line: usize,
+        /// What is wrong.
+        source: Box<ConfigError>,
+    },
     /// A signing key that is none.
     #[error("signing key {nth}: {message}")]
     Key {
@@ -62,6 +81,42 @@ pub enum ConfigError {
     /// A fault that does not exist.
     #[error("fault: {0}")]
     Fault(#[from] FaultRequestError),
+}
+
+impl ConfigError {
+    /// What is wrong, as it is written in the file: the first word in backticks.
+    fn word(&self) -> Option<String> {
+        let text = match self {
+            Self::Issuer { message, issuer } if !message.starts_with('`') => return Some(issuer.clone()),
+            Self::Issuer { message, .. } | Self::Value { message, .. } => message.clone(),
+            Self::Profile(profile::ProfileError::Quirk { name, .. }) => return Some(name.clone()),
+            Self::Profile(_) | Self::Fault(_) => self.to_string(),
+            Self::Read { .. } | Self::Content { .. } | Self::Key { .. } | Self::At { .. } => return None,
+        };
+        text.split('`').nth(1).map(str::to_owned)
+    }
+}
+
+/// A file as it was written, to show where something stands.
+#[derive(Debug, Clone, Default)]
+struct Source {
+    name: String,
+    text: String,
+}
+
+impl Source {
+    /// The error with the line of what is wrong, if it stands there; it may have come from a flag.
+    fn located(&self, error: ConfigError) -> ConfigError {
+        let Some(word) = error.word() else { return error };
+        let mut lines = self.text.lines().enumerate().filter(|(_, line)| diagnostic::has_word(line, &word));
+        let twice = error.to_string().contains("is there twice");
+        match if twice { lines.last() } else { lines.next() } {
+            Some((nth, _)) => {
+                ConfigError::At { name: self.name.clone(), line: nth + 1, source: Box::new(error) }
+            }
+            None => error,
+        }
+    }
 }
 
 /// The file.
@@ -102,6 +157,9 @@ pub struct File {
     /// What a foreign format had that we do not do.
     #[serde(skip)]
     pub ignored: Vec<String>,
+    /// The text itself.
+    #[serde(skip)]
+    source: Source,
     /// The tables of issuers as they were written, to lay over profiles.
     #[serde(skip)]
     written: (Value, BTreeMap<String, Value>),
@@ -180,12 +238,13 @@ impl File {
     pub fn parse(name: &str, text: &str, format: Format) -> Result<Self, ConfigError> {
         let failed = |message| ConfigError::Content { name: name.to_owned(), message };
         let value: Value = diagnostic::parsed(text, format).map_err(failed)?;
+        let source = Source { name: name.to_owned(), text: text.to_owned() };
         if navikt::is_one(&value) {
-            return navikt::file(name, value);
+            let read = diagnostic::parsed(text, format).map_err(failed)?;
+            return Ok(Self { source, ..navikt::file(name, read)? });
         }
-        let mut file: Self = diagnostic::parsed(text, format).map_err(failed)?;
-        file.written = written(&value);
-        Ok(file)
+        let file: Self = diagnostic::parsed(text, format).map_err(failed)?;
+        Ok(Self { source, written: written(&value), ..file })
     }
 
     /// The same with a profile for all issuers that name none.
@@ -194,9 +253,9 @@ impl File {
         if let Some(profile) = profile {
             let table = object(&mut self.written.0);
             table.insert("profile".to_owned(), profile.into());
-            if !without.is_empty() {
-                table.insert("without".to_owned(), without.into());
-            }
+        }
+        if !without.is_empty() {
+            object(&mut self.written.0).insert("without".to_owned(), without.into());
         }
         self
     }
@@ -211,8 +270,17 @@ impl File {
     /// Turns settings into what a mock is started from: `base` is laid under them.
     ///
     /// # Errors
-    /// A profile, a quirk or a fault that does not exist.
+    /// A profile, a quirk or a fault that does not exist, or settings that cannot work; with file and line where
+    /// what is wrong stands there.
     pub fn resolve(&self, base: &Config) -> Result<(Config, HashMap<String, Config>), ConfigError> {
+        self.resolved(base).map_err(|e| self.source.located(e))
+    }
+
+    fn resolved(&self, base: &Config) -> Result<(Config, HashMap<String, Config>), ConfigError> {
+        let urls = [("base_url", &self.base_url), ("back_channel_base_url", &self.back_channel_base_url)];
+        for (member, url) in urls.into_iter().filter_map(|(m, url)| Some((m, url.as_deref()?))) {
+            validity::base_url(url).map_err(|message| ConfigError::Value { member, message })?;
+        }
         let mut home = base.clone();
         if let Some(host) = &self.host {
             home.host.clone_from(host);
@@ -233,6 +301,7 @@ impl File {
         }
         let mut issuers = HashMap::new();
         for (path, own) in &self.written.1 {
+            validity::path(path).map_err(|message| ConfigError::Issuer { issuer: path.clone(), message })?;
             let mut config = home.clone();
             config.path = path.trim_end_matches('/').to_owned();
             config.name.clone_from(&config.path);
@@ -286,9 +355,10 @@ pub(crate) fn applied(issuer: &str, settings: &Value, config: &mut Config) -> Re
     let failed = |message: String| ConfigError::Issuer { issuer: issuer.to_owned(), message };
     let of = |name: &str| settings.get(name).cloned().unwrap_or_default();
     let mut all = Value::Object(Map::new());
-    if let Some(name) = of("profile").as_str() {
-        let without: Vec<String> = serde_json::from_value(of("without")).unwrap_or_default();
-        all = profile::settings(name, &without)?;
+    let without: Vec<String> = serde_json::from_value(of("without")).unwrap_or_default();
+    match of("profile").as_str() {
+        Some(name) => all = profile::settings(name, &without)?,
+        None => validity::quirks_without_profile(&without).map_err(failed)?,
     }
     if settings.is_object() {
         laid_over(&mut all, settings);
@@ -296,7 +366,7 @@ pub(crate) fn applied(issuer: &str, settings: &Value, config: &mut Config) -> Re
     let file: IssuerFile =
         serde_path_to_error::deserialize(&all).map_err(|e| failed(with_guess(&e.to_string())))?;
     file.apply(config);
-    Ok(())
+    validity::issuer(config).map_err(failed)
 }
 
 impl IssuerFile {

@@ -18,8 +18,8 @@ const KNOWN_BY: [&str; 6] = [
 ];
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Navikt {
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Navikt {
     interactive_login: bool,
     login_page_path: Option<String>,
     static_assets_path: Option<String>,
@@ -30,7 +30,7 @@ struct Navikt {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 struct TokenCallback {
     issuer_id: String,
     token_expiry: Option<u64>,
@@ -38,7 +38,7 @@ struct TokenCallback {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 struct RequestMapping {
     request_param: String,
     #[serde(rename = "match")]
@@ -48,14 +48,14 @@ struct RequestMapping {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 struct TokenProvider {
     key_provider: KeyProvider,
     system_time: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 struct KeyProvider {
     algorithm: Option<String>,
     initial_keys: Option<Value>,
@@ -67,9 +67,8 @@ pub(super) fn is_one(value: &Value) -> bool {
 }
 
 /// Our own settings for the same.
-pub(super) fn file(name: &str, value: Value) -> Result<File, ConfigError> {
+pub(super) fn file(name: &str, navikt: Navikt) -> Result<File, ConfigError> {
     let failed = |message: String| ConfigError::Content { name: name.to_owned(), message };
-    let navikt: Navikt = serde_path_to_error::deserialize(&value).map_err(|e| failed(e.to_string()))?;
     let mut file = File::default();
     let page = match &navikt.login_page_path {
         Some(path) => Some(

@@ -96,9 +96,6 @@ pub(crate) fn well_formed(call: &Call) -> Result<(), OAuthError> {
     if call.method != Method::POST {
         return Err(OAuthError::only("POST"));
     }
-    if call.too_long {
-        return Err(OAuthError::invalid_request("the body is too long, or did not come"));
-    }
     if !is_form(&call.headers) {
         return Err(OAuthError::invalid_request("the body must be application/x-www-form-urlencoded"));
     }

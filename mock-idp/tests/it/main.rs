@@ -7,6 +7,8 @@ mod documents;
 mod embedding;
 mod faults_on_the_wire;
 mod isolation;
+mod limits;
+mod mistakes;
 mod profiles;
 mod program;
 mod properties;

@@ -14,20 +14,33 @@ impl Running {
     /// Starts the program on a free port and waits until it says that it is ready.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = command(environment);
-        command.args(["--port", "0"]).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program starts");
+        command.args(["--port", "0"]).args(arguments).stderr(Stdio::piped());
+        Self::wait(command)
+    }
+
+    /// The same, but its log goes elsewhere.
+    #[allow(dead_code, reason = "not every test binary that includes this file needs it")]
+    pub fn start_with_stderr(arguments: &[&str], stderr: Stdio) -> Self {
+        let mut command = command(&[]);
+        command.args(["--port", "0"]).args(arguments).stderr(stderr);
+        Self::wait(command)
+    }
+
+    fn wait(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
         let mut lines = BufReader::new(child.stdout.take().expect("it has an output")).lines();
         let line = lines.find_map(|l| l.ok().filter(|l| l.contains("an issuer")));
         let Some(line) = line else {
             let mut said = String::new();
-            let _ = child.stderr.take().expect("it has an error output").read_to_string(&mut said);
+            let _ = child.stderr.take().map(|mut e| e.read_to_string(&mut said));
             panic!("it did not get ready: {said}");
         };
         let url = line.split_whitespace().find(|w| w.contains("://")).expect("it says where it is");
-        let origin = url.trim_end_matches("/demo").to_owned();
+        let origin = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
         // The log is read, so that the pipe does not fill up.
-        let mut log = child.stderr.take().expect("it has an error output");
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        if let Some(mut log) = child.stderr.take() {
+            std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        }
         Self { child, origin }
     }
 
