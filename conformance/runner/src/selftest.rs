@@ -21,7 +21,7 @@ use scenario_model::report::Judge;
 use scenario_model::trace::Trace;
 use scenario_model::verdict::Outcome;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::cli::SelftestArgs;
 use crate::embedded;
@@ -179,6 +179,8 @@ async fn record(chosen: &[Who], catalogue: &Catalogue, jobs: usize) -> Result<Ve
     let applicable: Vec<&Permutation> = permutations.iter().filter(|p| p.not_applicable.is_none()).collect();
     output::talk(&format!("{} behaviours, {} permutations each", chosen.len(), applicable.len()));
     let places = Places::new(jobs);
+    // Sixteen issuers each: all at once would be late for the moments that they measure.
+    let measuring = Semaphore::new(3);
     let (_keep, stop) = watch::channel(false);
     let mut running = FuturesUnordered::new();
     let stalls = StallWatch::start();
@@ -193,13 +195,16 @@ async fn record(chosen: &[Who], catalogue: &Catalogue, jobs: usize) -> Result<Ve
             seed: nth as u64,
             stalls: stalls.clone(),
         };
-        let (places, stop, applicable) = (places.clone(), stop.clone(), &applicable);
+        let (places, stop, applicable, measuring) = (places.clone(), stop.clone(), &applicable, &measuring);
         running.push(async move {
             // As in a real run: a subject that cannot make a plain query gets the least skew. Those that do nothing are
             // not asked, because `silent` would begin half a minute after all others.
             let works = !matches!(who, Who::Defect(defect) if DO_NOTHING.contains(defect));
-            if works && let Ok(found) = calibrate(&bench).await {
-                bench.skew_upper = found.upper.min(600.0);
+            if works {
+                let _turn = measuring.acquire().await.expect("it is never closed");
+                if let Ok(found) = calibrate(&bench).await {
+                    bench.skew_upper = found.upper.min(600.0);
+                }
             }
             let traces = Mutex::new(BTreeMap::new());
             let ended = |ran: Ran, events: Vec<Event>| {

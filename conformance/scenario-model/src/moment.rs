@@ -61,7 +61,8 @@ pub enum Edge {
     Begin,
     /// The moment at which its last reply came.
     End,
-    /// Its begin and the lifetime of the tokens of the issuer `main`: a token that it fetched expires just after.
+    /// Its begin and the lifetime of the tokens of the issuer `main`, at most 20 s: a token that it fetched expires just
+    /// after, or was renewed long before.
     Expiry,
 }
 

@@ -68,7 +68,7 @@ impl<'a> Stage<'a> {
             let before = nth.checked_sub(1).map(|n| scenario.step[n].id.as_str());
             let marks = &marks;
             async move {
-                wait_for_moment(step, before, marks, self.world.token_lifetime()).await;
+                wait_for_moment(step, before, marks, self.world.awaited_lifetime()).await;
                 let (begin, end) = &marks[step.id.as_str()];
                 begin.send_replace(Some(Instant::now()));
                 self.step(step, bound(&step.id, checks)).await;

@@ -121,6 +121,9 @@ pub enum WorldError {
     Server(#[from] flight::StartError),
 }
 
+/// No step waits longer for a token's expiry.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
 /// The audience that issuers put into tokens unless asked, and that the server wants.
 const AUDIENCE: &str = "https://flight.example.test";
 
@@ -188,9 +191,10 @@ impl World {
         Ok(Self { issuers, server, elsewhere, issuer_settings, token_lifetime, sessions, canaries })
     }
 
-    /// Lifetime of the tokens of the issuer `main`, or of the only one.
-    pub fn token_lifetime(&self) -> Duration {
-        self.token_lifetime
+    /// Lifetime of the tokens of the issuer `main`, or of the only one, as far as a step waits for it: a subject with a
+    /// long skew has renewed its token long before.
+    pub fn awaited_lifetime(&self) -> Duration {
+        self.token_lifetime.min(LONGEST_WAIT)
     }
 
     /// Changes the world, at once.
