@@ -35,6 +35,9 @@ struct Change {
     rows: i64,
 }
 
+/// The snapshot after a change, the tables that it touches, and how many rows.
+type Updated = (Arc<Snapshot>, BTreeSet<String>, i64);
+
 impl Database {
     pub(crate) fn new(engine: Engine) -> Self {
         let first = Snapshot::new(&engine, engine.tables().clone());
@@ -64,7 +67,7 @@ impl Database {
         base: &'s Arc<Snapshot>,
         sql: &'s str,
         parameters: &'s [ParamValues],
-    ) -> BoxFuture<'s, Result<(Arc<Snapshot>, BTreeSet<String>, i64), Status>> {
+    ) -> BoxFuture<'s, Result<Updated, Status>> {
         Box::pin(async move {
             let (mut snapshot, mut changed, mut rows) = (base.clone(), BTreeSet::new(), 0);
             let once = [ParamValues::List(Vec::new())];
@@ -205,7 +208,7 @@ impl Database {
         };
         let plan = plan.replace_params_with_values(values).map_err(refused)?;
         let counts: Vec<RecordBatch> = beside.execute(plan).await?.map_err(refused).try_collect().await?;
-        let rows = counts.iter().flat_map(|batch| batch.columns().first().map(|c| count_in(c))).sum();
+        let rows = counts.iter().flat_map(|batch| batch.columns().first().map(count_in)).sum();
         Ok((copy, rows))
     }
 

@@ -36,6 +36,7 @@ pub(crate) fn remaining_ms(token: &str) -> Option<i64> {
 }
 
 /// Milliseconds until a time in seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "a token is judged by the time of day")]
 pub(crate) fn until(expires: f64) -> Option<i64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
     Some(((expires - now) * 1e3) as i64)
