@@ -22,6 +22,7 @@ const SYN_SENT: &str = "02";
 pub(crate) struct Blackhole {
     port: u16,
     fillers: Vec<Socket>,
+    dug_at: Instant,
 }
 
 impl Blackhole {
@@ -37,7 +38,7 @@ impl Blackhole {
             }
             fillers.push(filler);
         }
-        Self { port: address.port(), fillers }
+        Self { port: address.port(), fillers, dug_at: Instant::now() }
     }
 
     /// Tells of each attempt once, for ever.
@@ -46,8 +47,8 @@ impl Blackhole {
             self.fillers.iter().filter_map(|f| f.local_addr().ok()?.as_socket()).map(|a| a.port()).collect();
         let mut seen = BTreeSet::new();
         loop {
-            let port = self.port;
-            for port in tokio::task::spawn_blocking(move || attempts(port)).await.unwrap_or_default() {
+            let (port, since) = (self.port, self.dug_at);
+            for port in tokio::task::spawn_blocking(move || attempts(port, since)).await.unwrap_or_default() {
                 if !own.contains(&port) && seen.insert(port) {
                     tell(port);
                 }
@@ -71,14 +72,16 @@ struct Syn {
     remote: u16,
 }
 
-/// Local ports of sockets in SYN_SENT towards a port.
-fn attempts(port: u16) -> Vec<u16> {
+/// Local ports of sockets in SYN_SENT towards a port. What was read before `since` does not count: it shows the fillers
+/// that found the queue full, or who tried an earlier owner of the port.
+fn attempts(port: u16, since: Instant) -> Vec<u16> {
     static SEEN: Mutex<Option<Seen>> = Mutex::new(None);
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     let drops = listen_drops(&std::fs::read_to_string("/proc/net/netstat").unwrap_or_default());
     // A SYN that was not answered is a drop: as long as there is none, the tables say nothing new.
-    let fresh =
-        seen.as_ref().is_some_and(|s| (s.drops == drops && drops.is_some()) || s.read_at.elapsed() < READ);
+    let fresh = seen.as_ref().is_some_and(|s| {
+        s.read_at >= since && ((s.drops == drops && drops.is_some()) || s.read_at.elapsed() < READ)
+    });
     if !fresh {
         let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
         let texts = tables.iter().filter_map(|t| std::fs::read_to_string(t).ok());

@@ -132,10 +132,7 @@ fn infer(options: &Options, behaviour: Behaviour) -> Result<Auth, Failure> {
 }
 
 fn oauth(options: &Options, behaviour: Behaviour) -> Result<Auth, Failure> {
-    let place = match options.first(&["oauth.token_url"]) {
-        Some(token_url) => token_url,
-        None => "oauth.issuer",
-    };
+    let place = options.first(&["oauth.token_url"]).unwrap_or("oauth.issuer");
     let required = [place, "oauth.client_id", "oauth.client_secret"];
     let missing: Vec<&str> = required.into_iter().filter(|name| !options.has(name)).collect();
     if !missing.is_empty() {
@@ -228,7 +225,9 @@ fn attribution(options: &Options) -> Result<bool, Failure> {
     }
 }
 
-fn headers(options: &Options) -> Result<Vec<(MetadataKey<Ascii>, MetadataValue<Ascii>)>, Failure> {
+type Header = (MetadataKey<Ascii>, MetadataValue<Ascii>);
+
+fn headers(options: &Options) -> Result<Vec<Header>, Failure> {
     let mut headers: Vec<(MetadataKey<Ascii>, _)> = Vec::new();
     for (name, value) in options.metadata() {
         let refused = |why: &str| Failure::configuration(format!("`metadata.{name}` {why}"));

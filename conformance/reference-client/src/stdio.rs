@@ -1,7 +1,6 @@
 //! The stdio protocol: a JSON object a line, a task for each request, replies in any order.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -254,8 +253,6 @@ pub(crate) async fn write_lines(
 }
 
 /// Lets the last lines out; a reader that takes nothing does not hold us.
-fn drain(mut writers: JoinSet<()>) -> impl Future<Output = ()> {
-    async move {
-        let _ = tokio::time::timeout(GRACE, async { while writers.join_next().await.is_some() {} }).await;
-    }
+async fn drain(mut writers: JoinSet<()>) {
+    let _ = tokio::time::timeout(GRACE, async { while writers.join_next().await.is_some() {} }).await;
 }

@@ -198,6 +198,9 @@ fn known(file: &Path, catalogue: &Catalogue) -> Result<KnownFile, OperatorError>
     Ok(KnownFile { file: name, list, matches_catalogue })
 }
 
+/// Permutations that have come to their end.
+type Done = BTreeMap<String, (Ran, Vec<Event>)>;
+
 async fn record(
     bench: &Bench,
     permutations: &[Permutation],
@@ -214,7 +217,7 @@ async fn record(
         // Kept alive: a closed channel would look like a stop.
         std::future::pending::<()>().await;
     });
-    let done: Arc<Mutex<BTreeMap<String, (Ran, Vec<Event>)>>> = Arc::default();
+    let done: Arc<Mutex<Done>> = Arc::default();
     let keep = done.clone();
     let places = Places::new(usize::from(args.jobs));
     let ended = move |ran: Ran, events| {

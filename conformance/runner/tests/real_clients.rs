@@ -8,10 +8,12 @@ use std::process::{Command, Output};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+/// Folder, the tool that it needs, its tests.
+type Client = (&'static str, &'static str, fn() -> Vec<Trial>);
+
 fn main() {
     let mut trials = Vec::new();
-    let clients: [(&str, &str, fn() -> Vec<Trial>); 2] =
-        [("adbc-python", "python3", adbc_python), ("grafana-go", "go", grafana_go)];
+    let clients: [Client; 2] = [("adbc-python", "python3", adbc_python), ("grafana-go", "go", grafana_go)];
     for (adapter, tool, trials_of) in clients {
         let folder = adapters().join(adapter);
         match ready(&folder, tool) {

@@ -18,6 +18,7 @@ pub const FORMAT: u32 = 1;
 /// One line of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "a line lives as long as it takes to write or read it")]
 pub enum Line {
     /// The first.
     Header(Box<Header>),

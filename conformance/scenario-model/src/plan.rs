@@ -55,6 +55,7 @@ impl Pattern {
         &self.text
     }
 
+    #[expect(clippy::cmp_owned, reason = "a number of the matrix is compared with how it is written")]
     fn matches(&self, scenario: &str, values: &[(String, Value)]) -> bool {
         glob(&self.scenario).is_ok_and(|g| g.is_match(scenario))
             && self.values.iter().all(|(name, wanted)| {

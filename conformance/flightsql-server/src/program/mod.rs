@@ -140,6 +140,7 @@ async fn engine(args: &Args) -> Result<Engine, ProgramError> {
     };
     let mut engine = Engine::new(limits);
     if args.demo || args.tables.is_empty() {
+        #[expect(clippy::disallowed_methods, reason = "demo tables move with the time of day")]
         let clock: Clock = Arc::new(SystemTime::now);
         engine = engine.with_moving_tables(args.seed, &clock);
     }

@@ -87,7 +87,7 @@ fn wrong_tokens(issuer: &Issuer) -> Vec<(&'static str, String)> {
         ("alg missing", head("alg", Value::Null)),
         ("alg none, no signature", format!("{none}.")),
         ("alg none, old signature", format!("{none}.{}", issuer.token().rsplit_once('.').unwrap().1)),
-        ("HMAC with the public key", hmac(&claims(), "one", &key.der_bytes().to_vec())),
+        ("HMAC with the public key", hmac(&claims(), "one", key.der_bytes())),
         ("HMAC with the JWK", hmac(&claims(), "one", jwk("one", key).to_string().as_bytes())),
         ("HMAC with nothing", hmac(&claims(), "one", b"")),
         ("no signature", format!("{}.", issuer.token().rsplit_once('.').unwrap().0)),

@@ -75,13 +75,15 @@ fn read(body: &[u8], issuer: &str, behaviour: Behaviour) -> Result<Metadata, Fai
         .ok_or_else(|| {
             failure("the document's `token_endpoint` is not an absolute `https://` or `http://` URL")
         })?;
-    let style =
-        document.get("token_endpoint_auth_methods_supported").and_then(Value::as_array).and_then(preferred);
+    let style = document
+        .get("token_endpoint_auth_methods_supported")
+        .and_then(Value::as_array)
+        .and_then(|methods| preferred(methods));
     Ok(Metadata { token_endpoint, style })
 }
 
 /// Basic where it is supported, post where only that is.
-fn preferred(methods: &Vec<Value>) -> Option<Style> {
+fn preferred(methods: &[Value]) -> Option<Style> {
     let supports = |name: &str| methods.iter().any(|method| method == name);
     if supports("client_secret_basic") {
         return Some(Style::Basic);
