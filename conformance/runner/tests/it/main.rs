@@ -4,7 +4,6 @@ mod certify;
 mod interrupt;
 mod mistakes;
 mod plugins;
-mod proof;
 mod subjects;
 
 use std::path::Path;
