@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use scenario_model::catalogue::Catalogue;
 use scenario_model::diagnostic::word_help;
-use scenario_model::document::schema_value;
+use scenario_model::document::{data_schema, schema_value};
 use scenario_model::load::{Loaded, ResolvedCheck};
 use scenario_model::scenario::Lane;
 
@@ -177,8 +177,8 @@ pub fn schema(file: SchemaFile) {
         SchemaFile::Manifest => schema_value::<scenario_model::manifest::Manifest>(),
         SchemaFile::KnownFailures => schema_value::<scenario_model::known_failures::KnownFailures>(),
         SchemaFile::Requirements => schema_value::<scenario_model::requirements::Requirements>(),
-        SchemaFile::Event => schema_value::<scenario_model::event::Event>(),
-        SchemaFile::Report => schema_value::<scenario_model::report::Report>(),
+        SchemaFile::Event => data_schema::<scenario_model::event::Event>(),
+        SchemaFile::Report => data_schema::<scenario_model::report::Report>(),
     };
     output::data(&format!("{:#}\n", value));
 }

@@ -167,6 +167,12 @@ fn schema_of<T: JsonSchema>() -> Arc<CompiledSchema> {
         .clone()
 }
 
+/// The JSON Schema (draft 2020-12) of what is written as JSON: an absent value may be `null` there.
+pub fn data_schema<T: JsonSchema>() -> Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12();
+    settings.into_generator().into_root_schema_for::<T>().to_value()
+}
+
 /// The JSON Schema (draft 2020-12) of a file type, without references, without `null` (TOML has none).
 pub fn schema_value<T: JsonSchema>() -> Value {
     let settings = schemars::generate::SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);

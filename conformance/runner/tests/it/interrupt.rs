@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -19,13 +20,11 @@ fn an_interrupted_run_writes_what_it_has_and_leaves_no_process() {
         .spawn()
         .expect("it runs");
     let mut lines = BufReader::new(run.stderr.take().expect("piped")).lines();
-    // The progress line of a run whose permutations only wait.
-    let waiting = lines.find(|line| line.as_ref().is_ok_and(|text| text.contains("8 running")));
-    assert!(waiting.is_some(), "it never came to wait");
+    let planned = lines.find(|line| line.as_ref().is_ok_and(|text| text.starts_with("8 permutations")));
+    assert!(planned.is_some(), "it never said what it will run");
     let reader = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
     let pid = Pid::from_raw(run.id() as i32).expect("a process id");
-    let children = children_of(run.id());
-    assert!(!children.is_empty(), "subjects run");
+    let children = eight_children_of(run.id());
     kill_process(pid, Signal::INT).expect("it is there");
 
     let status = run.wait().expect("it ends");
@@ -48,6 +47,19 @@ fn stat(pid: u32) -> Option<(String, u32)> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = text.rsplit(')').next()?.split_whitespace();
     Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
+}
+
+/// All eight permutations run: each has its subject.
+fn eight_children_of(parent: u32) -> Vec<u32> {
+    let limit = Instant::now() + Duration::from_secs(60);
+    loop {
+        let children = children_of(parent);
+        if children.len() >= 8 {
+            return children;
+        }
+        assert!(Instant::now() < limit, "eight subjects never ran at once: {children:?}");
+        std::thread::yield_now();
+    }
 }
 
 fn children_of(parent: u32) -> Vec<u32> {
