@@ -15,7 +15,6 @@ use scenario_model::bundle::Ran;
 use scenario_model::catalogue::Catalogue;
 use scenario_model::diagnostic::word_help;
 use scenario_model::event::Event;
-use scenario_model::load::ResolvedCheck;
 use scenario_model::plan::{Choice, Permutation, plan};
 use scenario_model::report::Judge;
 use scenario_model::trace::Trace;
@@ -130,7 +129,7 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
 
     let judging = Instant::now();
     let judge = Judge::with(catalogue.scenarios.clone(), catalogue.rules.clone());
-    let (matrix, mut problems) = matrix_of(&recordings, &judge, &catalogue.rules);
+    let (matrix, mut problems) = matrix_of(&recordings, &judge);
     problems.extend(withheld(&recordings, &judge));
     if args.only.is_empty() {
         problems.extend(unseen(&matrix, &catalogue));
@@ -220,7 +219,7 @@ async fn record(chosen: &[Who], catalogue: &Catalogue, jobs: usize) -> Result<Ve
     Ok(recordings)
 }
 
-fn matrix_of(recordings: &[Recording], judge: &Judge, rules: &[ResolvedCheck]) -> (Matrix, Vec<String>) {
+fn matrix_of(recordings: &[Recording], judge: &Judge) -> (Matrix, Vec<String>) {
     let mut matrix = Matrix::default();
     let mut problems = Vec::new();
     for recording in recordings {
@@ -243,7 +242,6 @@ fn matrix_of(recordings: &[Recording], judge: &Judge, rules: &[ResolvedCheck]) -
             }
         }
     }
-    let _ = rules;
     (matrix, problems)
 }
 

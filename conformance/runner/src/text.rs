@@ -30,7 +30,7 @@ const NAMED: usize = 6;
 pub fn render(report: &Report, bundle: &Bundle, judge: &Judge, style: &Style) -> String {
     let mut out = String::new();
     for ((check, outcome), rows) in grouped(report) {
-        failure(&mut out, report, bundle, judge, style, &check, outcome, &rows);
+        failure(&mut out, bundle, judge, style, &check, outcome, &rows);
     }
     notes(&mut out, report);
     summary(&mut out, report, style);
@@ -65,10 +65,8 @@ fn grouped(report: &Report) -> BTreeMap<(String, Outcome), Group<'_>> {
     groups
 }
 
-#[expect(clippy::too_many_arguments, reason = "one failure, with everything that explains it")]
 fn failure(
     out: &mut String,
-    report: &Report,
     bundle: &Bundle,
     judge: &Judge,
     style: &Style,
@@ -118,7 +116,6 @@ fn failure(
         without_surface(&row.permutation)
     );
     let _ = writeln!(out);
-    let _ = report;
 }
 
 fn without_surface(permutation: &str) -> &str {
