@@ -22,12 +22,15 @@ const SYN_SENT: &str = "02";
 pub(crate) struct Blackhole {
     port: u16,
     fillers: Vec<Socket>,
+    /// Who tried the port before it was ours: the system gives a port to the next owner while old SYNs still come.
+    earlier: BTreeSet<u16>,
     dug_at: Instant,
 }
 
 impl Blackhole {
     /// Fills the queue of a bound socket.
     pub(crate) fn dig(socket: &Socket, address: SocketAddr) -> Self {
+        let earlier = attempts(address.port(), Instant::now()).into_iter().collect();
         let _ = socket.listen(0);
         let mut fillers = Vec::new();
         // A queue of "0" takes one connection; the second finds it full. More would stay in SYN_SENT.
@@ -38,7 +41,7 @@ impl Blackhole {
             }
             fillers.push(filler);
         }
-        Self { port: address.port(), fillers, dug_at: Instant::now() }
+        Self { port: address.port(), fillers, earlier, dug_at: Instant::now() }
     }
 
     /// Tells of each attempt once, for ever.
@@ -49,7 +52,7 @@ impl Blackhole {
         loop {
             let (port, since) = (self.port, self.dug_at);
             for port in tokio::task::spawn_blocking(move || attempts(port, since)).await.unwrap_or_default() {
-                if !own.contains(&port) && seen.insert(port) {
+                if !own.contains(&port) && !self.earlier.contains(&port) && seen.insert(port) {
                     tell(port);
                 }
             }
@@ -72,8 +75,8 @@ struct Syn {
     remote: u16,
 }
 
-/// Local ports of sockets in SYN_SENT towards a port. What was read before `since` does not count: it shows the fillers
-/// that found the queue full, or who tried an earlier owner of the port.
+/// Local ports of sockets in SYN_SENT towards a port. What was read before `since` does not count: it may show a filler
+/// that found the queue full.
 fn attempts(port: u16, since: Instant) -> Vec<u16> {
     static SEEN: Mutex<Option<Seen>> = Mutex::new(None);
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,6 +129,44 @@ mod tests {
                      2: 0100007F:C003 0100007F:1F91 02 00000000\n";
         let found = [Syn { local: 0xC001, remote: 0x1F90 }, Syn { local: 0xC003, remote: 0x1F91 }];
         assert_eq!(syns_in(table), found);
+    }
+
+    fn bound(address: SocketAddr) -> Socket {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_reuse_address(true).expect("a setting");
+        socket.bind(&address.into()).expect("a free port");
+        socket
+    }
+
+    /// A client whose SYN nobody answers.
+    fn trying(address: SocketAddr) -> (Socket, u16) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_nonblocking(true).expect("a setting");
+        let _ = socket.connect(&address.into());
+        let port = socket.local_addr().ok().and_then(|a| a.as_socket()).expect("an address").port();
+        (socket, port)
+    }
+
+    #[tokio::test]
+    async fn who_tried_an_earlier_owner_of_the_port_is_not_told() {
+        let first = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let address = first.local_addr().expect("bound").as_socket().expect("IP");
+        let hole = Blackhole::dig(&first, address);
+        let (_stale, stale) = trying(address);
+        assert_eq!(attempts(address.port(), Instant::now()), [stale]);
+        drop((hole, first));
+
+        let second = bound(address);
+        let hole = Blackhole::dig(&second, address);
+        assert_eq!(hole.earlier, BTreeSet::from([stale]));
+        let (_client, client) = trying(address);
+        let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let watch = hole.watch(|port| told.send(port).expect("somebody listens"));
+        let first = tokio::select! {
+            () = watch => None,
+            port = heard.recv() => port,
+        };
+        assert_eq!(first, Some(client), "the stale one has port {stale}");
     }
 
     #[test]
