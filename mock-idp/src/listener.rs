@@ -55,6 +55,7 @@ pub(crate) struct Listener {
     pub(crate) stopping: CancellationToken,
     socket: Socket,
     address: SocketAddr,
+    hole: Option<syn::Blackhole>,
 }
 
 impl Listener {
@@ -82,7 +83,16 @@ impl Listener {
             stopping: CancellationToken::new(),
             socket,
             address,
+            hole: None,
         })
+    }
+
+    /// Digs a black hole before anybody knows the address: a client that came first would be let into the queue.
+    pub(crate) async fn dig(&mut self) {
+        let Ok(socket) = self.socket.try_clone() else { return };
+        let address = self.address;
+        let hole = move || syn::Blackhole::dig_at_a_new_port(&socket, address);
+        self.hole = tokio::task::spawn_blocking(hole).await.ok();
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -94,6 +104,9 @@ impl Listener {
         let mut connections = JoinSet::new();
         loop {
             let now = *gate.borrow_and_update();
+            if now != Gate::Blackhole && self.hole.take().is_some() {
+                let _ = self.socket.listen(1024);
+            }
             let changed = gate.changed();
             let ended = match now {
                 Gate::Open => tokio::select! {
@@ -115,7 +128,8 @@ impl Listener {
                     ended
                 }
                 Gate::Blackhole => {
-                    let hole = syn::Blackhole::dig(&self.socket, self.address);
+                    let dug = self.hole.take();
+                    let hole = dug.unwrap_or_else(|| syn::Blackhole::dig(&self.socket, self.address));
                     let ended = tokio::select! {
                         () = hole.watch(|peer_port| self.contact(peer_port, Via::Syn)) => true,
                         changed = changed => changed.is_err(),

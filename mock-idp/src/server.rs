@@ -76,7 +76,7 @@ impl MockIdp {
     pub async fn start_with(config: Config, surroundings: Surroundings) -> Result<Self, StartError> {
         Self::check(&config, &surroundings)?;
         let ip = address_of(&config.host);
-        let listeners = listeners(&config, ip)?;
+        let mut listeners = listeners(&config, ip)?;
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let back = Listener::bind(loopback, &config.name, Endpoint::Any, Scheme::Http, None)?;
         let admin = match surroundings.admin_port {
@@ -96,6 +96,11 @@ impl MockIdp {
         let host = Arc::new(Host::new(settings, origins, back_url, ca_pem));
         let now = host.home().clock.now();
         host.faults.replace(faults, now);
+        for listener in &mut listeners {
+            if host.faults.gate(listener.endpoint) == Gate::Blackhole {
+                listener.dig().await;
+            }
+        }
         let mishaps = surroundings.ca.map(|ca| Arc::new(Mishaps::new(ca)));
         let admin_port = admin.as_ref().map(Listener::port);
         Ok(Self::run(host, listeners, back, admin, mishaps, admin_port))
