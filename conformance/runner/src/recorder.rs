@@ -28,6 +28,11 @@ impl Recorder {
         Arc::new(Self { start: Instant::now(), inner: Mutex::default(), changed: Notify::new() })
     }
 
+    /// Time since the trace was started.
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
     /// Records a fact at this moment.
     pub fn record(&self, fact: Fact) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,12 +72,6 @@ impl Recorder {
     fn open_rpcs(&self, session: &str) -> u64 {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.open_rpcs.get(session).copied().unwrap_or(0)
-    }
-
-    /// How many events of a kind there are.
-    pub fn count(&self, wanted: impl Fn(&Fact) -> bool) -> usize {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.events.iter().filter(|e| wanted(&e.fact)).count()
     }
 
     /// Ends the trace: later facts are not recorded any more.
