@@ -189,7 +189,11 @@ pub struct SelftestArgs {
     /// Only these defects and variants; may be repeated.
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
-    /// Write the matrix that was found instead of comparing it with the one that is checked in.
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it")]
+    pub selection: SelectionArgs,
+    /// Write the matrix that was found instead of comparing it with the one that is checked in; with a selection only its
+    /// part of it is new.
     #[arg(long, value_name = "FILE")]
     pub write_matrix: Option<PathBuf>,
     /// How many permutations work at once.

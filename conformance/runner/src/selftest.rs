@@ -15,14 +15,14 @@ use scenario_model::bundle::Ran;
 use scenario_model::catalogue::Catalogue;
 use scenario_model::diagnostic::word_help;
 use scenario_model::event::Event;
-use scenario_model::plan::{Choice, Permutation, plan};
+use scenario_model::plan::Permutation;
 use scenario_model::report::Judge;
 use scenario_model::trace::Trace;
 use scenario_model::verdict::Outcome;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::cli::SelftestArgs;
+use crate::cli::{SelectionArgs, SelftestArgs};
 use crate::embedded;
 use crate::necessity::{self, Recording};
 use crate::operator::OperatorError;
@@ -33,6 +33,7 @@ use crate::run::permutation::Bench;
 use crate::run::schedule::{Places, run_all};
 use crate::run::subject::Launch;
 use crate::run::world::Shared;
+use crate::select::select;
 use crate::target::Target;
 
 /// The matrix that is checked in.
@@ -52,6 +53,24 @@ const OF_THE_PROCESS: [Defect; 6] =
 /// Who to which check to the outcomes that are not a pass, with how many permutations.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Matrix(pub BTreeMap<String, BTreeMap<String, BTreeMap<Outcome, u32>>>);
+
+impl Matrix {
+    /// What was found replaces what stood there for the same behaviours and scenarios.
+    fn with(mut self, found: &Self, chosen: &[Who], part: &Part) -> Self {
+        for who in chosen.iter().map(|who| who.name()) {
+            let row = self.0.entry(who.clone()).or_default();
+            row.retain(|check, _| !part.holds(check));
+            let new = found.0.get(&who).into_iter().flatten().filter(|(check, _)| part.holds(check));
+            row.extend(new.map(|(check, outcomes)| (check.clone(), outcomes.clone())));
+        }
+        self
+    }
+}
+
+fn checked_in() -> Result<Matrix, OperatorError> {
+    serde_json::from_str(MATRIX)
+        .map_err(|e| OperatorError::Ours(format!("the matrix that is checked in cannot be read: {e}")))
+}
 
 /// One way for the reference client to behave.
 #[derive(Debug, Clone, Copy)]
@@ -123,8 +142,11 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
     }
     let chosen: Vec<Who> =
         everybody.into_iter().filter(|w| args.only.is_empty() || args.only.contains(&w.name())).collect();
-    let catalogue = embedded::catalogue(None)?;
-    let recordings = record(&chosen, &catalogue, usize::from(args.jobs)).await?;
+    let catalogue = embedded::catalogue(args.selection.scenarios.as_deref())?;
+    let target = Target::find("reference")?;
+    let (permutations, selection) = select(&args.selection, &catalogue, &target.manifest)?;
+    let part = Part::of(&args.selection, &permutations);
+    let recordings = record(&chosen, &catalogue, &target, &permutations, usize::from(args.jobs)).await?;
     let ran = began.elapsed();
 
     let judging = Instant::now();
@@ -132,18 +154,21 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
     let (matrix, mut problems) = matrix_of(&recordings, &judge);
     problems.extend(withheld(&recordings, &judge));
     if args.only.is_empty() {
-        problems.extend(unseen(&matrix, &catalogue));
-        problems
-            .extend(unproven(&necessity::unnecessary(&recordings, &judge), args.write_matrix.as_deref())?);
+        problems.extend(unseen(&matrix, &catalogue, &part));
+        let unnecessary = necessity::unnecessary(&recordings, &judge);
+        let unnecessary = unnecessary.into_iter().filter(|clause| part.holds(clause)).collect();
+        problems.extend(unproven(&unnecessary, &part, args.write_matrix.as_deref())?);
     }
     let judged = judging.elapsed();
 
     if let Some(path) = &args.write_matrix {
-        let mut text = serde_json::to_string_pretty(&matrix).expect("plain data");
+        let whole = part.0.is_none() && args.only.is_empty();
+        let written = if whole { matrix.clone() } else { checked_in()?.with(&matrix, &chosen, &part) };
+        let mut text = serde_json::to_string_pretty(&written).expect("plain data");
         text.push('\n');
         output::write(path, &text)?;
     } else {
-        problems.extend(differences(&matrix, &chosen)?);
+        problems.extend(differences(&matrix, &chosen, &part)?);
     }
     let mut out = String::new();
     for problem in &problems {
@@ -160,9 +185,12 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
     ));
     out.push_str(&format!(
         "checks        {}, of which {} were failed by some defect\n",
-        catalogue.checks().len(),
-        failed_by.len()
+        catalogue.checks().iter().filter(|check| part.holds(check)).count(),
+        failed_by.iter().filter(|check| part.holds(check)).count()
     ));
+    if part.0.is_some() {
+        out.push_str(&format!("selection     {selection}: no proof of the whole\n"));
+    }
     let verdict =
         if problems.is_empty() { "the suite can fail, and does where it must" } else { "not proven" };
     out.push_str(&format!("verdict       {verdict}: {} problems\n", problems.len()));
@@ -170,10 +198,34 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
     Ok(u8::from(!problems.is_empty()))
 }
 
-async fn record(chosen: &[Who], catalogue: &Catalogue, jobs: usize) -> Result<Vec<Recording>, OperatorError> {
-    let target = Target::find("reference")?;
+/// The scenarios that were selected, if not all: the rules that judge every scenario count for the whole only.
+struct Part(Option<BTreeSet<String>>);
+
+impl Part {
+    fn of(args: &SelectionArgs, permutations: &[Permutation]) -> Self {
+        let whole = args.run.is_empty()
+            && args.skip.is_empty()
+            && args.profile.is_empty()
+            && args.shard.is_none()
+            && args.scenarios.is_none();
+        Self((!whole).then(|| permutations.iter().map(|p| p.scenario_id.clone()).collect()))
+    }
+
+    /// What begins with the id of a check belongs to a selected scenario.
+    fn holds(&self, check: &str) -> bool {
+        let scenario = check.split('#').next().unwrap_or_default();
+        self.0.as_ref().is_none_or(|ids| ids.contains(scenario))
+    }
+}
+
+async fn record(
+    chosen: &[Who],
+    catalogue: &Catalogue,
+    target: &Target,
+    permutations: &[Permutation],
+    jobs: usize,
+) -> Result<Vec<Recording>, OperatorError> {
     let folder = tempfile::tempdir().map_err(|e| OperatorError::Ours(e.to_string()))?;
-    let permutations = plan(&catalogue.scenarios, &target.manifest, &Choice::default());
     let applicable: Vec<&Permutation> = permutations.iter().filter(|p| p.not_applicable.is_none()).collect();
     output::talk(&format!("{} behaviours, {} permutations each", chosen.len(), applicable.len()));
     let places = Places::new(jobs);
@@ -184,7 +236,7 @@ async fn record(chosen: &[Who], catalogue: &Catalogue, jobs: usize) -> Result<Ve
         let ca = folder.path().join(format!("ca-{nth}.pem"));
         let shared = Shared::new(&ca).map_err(|e| OperatorError::Ours(e.to_string()))?;
         let bench = Bench {
-            launch: who.launch(&target, &shared.ca_file),
+            launch: who.launch(target, &shared.ca_file),
             shared,
             manifest: target.manifest.clone(),
             // What calibration finds for the reference client, whose skew is at most half of a token's life. Measured here,
@@ -276,7 +328,7 @@ fn withheld(recordings: &[Recording], judge: &Judge) -> Vec<String> {
 }
 
 /// Checks that no defect fails, other than those that do nothing at all; defects that no check sees.
-fn unseen(matrix: &Matrix, catalogue: &Catalogue) -> Vec<String> {
+fn unseen(matrix: &Matrix, catalogue: &Catalogue, part: &Part) -> Vec<String> {
     let do_nothing: Vec<&str> = DO_NOTHING.iter().map(|d| d.name()).collect();
     let real = matrix.0.iter().filter(|(who, _)| !do_nothing.contains(&who.as_str()));
     let broken = |o: &Outcome| matches!(o, Outcome::Fail | Outcome::Warn | Outcome::Info);
@@ -288,10 +340,10 @@ fn unseen(matrix: &Matrix, catalogue: &Catalogue) -> Vec<String> {
     let mut problems: Vec<String> = catalogue
         .checks()
         .iter()
-        .filter(|check| !failed.contains(check))
+        .filter(|check| part.holds(check) && !failed.contains(check))
         .map(|check| format!("no defect fails {check}"))
         .collect();
-    for defect in Defect::ALL {
+    for defect in Defect::ALL.iter().filter(|_| part.0.is_none()) {
         if matrix.0.get(defect.name()).is_none_or(BTreeMap::is_empty) {
             problems.push(format!("no check sees the defect `{}`", defect.name()));
         }
@@ -301,30 +353,35 @@ fn unseen(matrix: &Matrix, catalogue: &Catalogue) -> Vec<String> {
 
 /// Clauses that no verdict depends on and that are not on the list, and entries of the list that are proven by now.
 /// Beside a matrix that is written, the list is written, too.
-fn unproven(found: &BTreeSet<String>, matrix: Option<&Path>) -> Result<Vec<String>, OperatorError> {
+fn unproven(
+    found: &BTreeSet<String>,
+    part: &Part,
+    matrix: Option<&Path>,
+) -> Result<Vec<String>, OperatorError> {
+    let listed: BTreeSet<String> = serde_json::from_str(UNPROVEN)
+        .map_err(|e| OperatorError::Ours(format!("the list of unproven clauses cannot be read: {e}")))?;
+    let (listed, others): (BTreeSet<_>, BTreeSet<_>) =
+        listed.into_iter().partition(|clause| part.holds(clause));
     if let Some(matrix) = matrix {
-        let mut text = serde_json::to_string_pretty(found).expect("plain data");
+        let mut text = serde_json::to_string_pretty(&(found | &others)).expect("plain data");
         text.push('\n');
         output::write(&matrix.with_file_name("unproven-clauses.json"), &text)?;
         return Ok(Vec::new());
     }
-    let listed: BTreeSet<String> = serde_json::from_str(UNPROVEN)
-        .map_err(|e| OperatorError::Ours(format!("the list of unproven clauses cannot be read: {e}")))?;
     let new = found.difference(&listed).map(|c| format!("without {c} every verdict stays the same"));
     let gone = listed.difference(found).map(|c| format!("{c} is proven by now: take it off the list"));
     Ok(new.chain(gone).collect())
 }
 
 /// How the matrix differs from the one that is checked in, for those that were run.
-fn differences(found: &Matrix, chosen: &[Who]) -> Result<Vec<String>, OperatorError> {
-    let wanted: Matrix = serde_json::from_str(MATRIX)
-        .map_err(|e| OperatorError::Ours(format!("the matrix that is checked in cannot be read: {e}")))?;
+fn differences(found: &Matrix, chosen: &[Who], part: &Part) -> Result<Vec<String>, OperatorError> {
+    let wanted = checked_in()?;
     let mut problems = Vec::new();
     for who in chosen {
         let name = who.name();
         let (here, there) = (found.0.get(&name), wanted.0.get(&name));
         let checks: BTreeSet<&String> = here.into_iter().chain(there).flat_map(|c| c.keys()).collect();
-        for check in checks {
+        for check in checks.into_iter().filter(|check| part.holds(check)) {
             let (here, there) = (here.and_then(|c| c.get(check)), there.and_then(|c| c.get(check)));
             if here != there {
                 let words = |o: Option<&BTreeMap<Outcome, u32>>| match o {
