@@ -128,6 +128,7 @@ fn one_query(auth: Auth) -> Permutation {
     };
     let scenario = Scenario {
         title: "one plain query".into(),
+        pending: false,
         since: None,
         profiles: Vec::new(),
         needs: Vec::new(),

@@ -20,6 +20,7 @@ pub fn silent_check(check: &ResolvedCheck, steps: &[Step]) -> Vec<Diagnostic> {
     let scenario = Scenario {
         title: String::new(),
         since: None,
+        pending: false,
         profiles: Vec::new(),
         needs: Vec::new(),
         needs_if: Vec::new(),

@@ -17,6 +17,9 @@ pub struct Scenario {
     pub title: String,
     /// The requirement set in which it first stood.
     pub since: Option<String>,
+    /// It is run and shown, and decides nothing: for the time until a requirement set takes it in.
+    #[serde(default)]
+    pub pending: bool,
     /// Profiles that hold it.
     pub profiles: Vec<Profile>,
     /// What a subject must have declared for this to apply.

@@ -94,6 +94,10 @@ async fn one_port_is_dead_and_the_others_are_well() {
     idp.set_faults(Vec::new());
     let again = async { while ask(&idp, "s").await.is_err() {} };
     tokio::time::timeout(Duration::from_secs(10), again).await.unwrap();
+    idp.shutdown().await;
+    // What filled the queue of the dead port were connections of our own.
+    let idle = |r: &Record| matches!(r, Record::Closed { endpoint: Endpoint::Token, requests: 0, .. });
+    assert!(!records.lock().unwrap().iter().any(idle), "a connection without a request is told");
 }
 
 #[tokio::test]
