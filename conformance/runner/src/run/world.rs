@@ -26,6 +26,8 @@ pub struct Shared {
     pub engine: flight::Engine,
     idp_tls: Arc<rustls::ServerConfig>,
     flight_tls: Arc<rustls::ServerConfig>,
+    /// The server asks issuers at their plain back channel.
+    issuer_tls: Arc<rustls::ClientConfig>,
 }
 
 impl Shared {
@@ -45,6 +47,7 @@ impl Shared {
             engine: flight::Engine::demo(),
             idp_tls,
             flight_tls,
+            issuer_tls: flight::issuer_tls::trust_nobody(),
         })
     }
 }
@@ -367,6 +370,7 @@ async fn start_server(
         http2: flight::Http2::default(),
         faults: faults::of_server(&spec.server.fault),
         rendezvous: spec.server.rendezvous.as_ref().map(faults::rendezvous),
+        issuer_tls: shared.issuer_tls.clone(),
         recorder: Arc::new(move |record| notes.server(&record)),
     };
     let notes = ServerNotes { plaintext: spec.server.plaintext };
