@@ -125,11 +125,12 @@ impl TokenProvider {
         if inner.behaviour.has(Defect::Stampede) {
             return inner.fetch().await;
         }
-        if inner.behaviour.has(Defect::DiscoveryStampede) && inner.lock().metadata.is_none() {
-            // Whatever comes back, it is fetched again below.
-            if let Source::Issuer(issuer) = &inner.oauth.source {
-                let _ = discover(&inner.http, issuer, inner.behaviour, None).await;
-            }
+        if inner.behaviour.has(Defect::DiscoveryStampede)
+            && inner.lock().metadata.is_none()
+            && let Source::Issuer(issuer) = &inner.oauth.source
+        {
+            let metadata = discover(&inner.http, issuer, inner.behaviour, None).await?;
+            inner.lock().metadata = Some(metadata);
         }
         self.fetches.run(|| async move { inner.fetch().await }).await
     }

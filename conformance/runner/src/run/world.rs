@@ -450,3 +450,17 @@ fn path_of(url: &str) -> String {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
     after_scheme.find('/').map_or("/", |at| &after_scheme[at..]).to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_provider_of_a_scenario_has_a_profile() {
+        for provider in Provider::ALL {
+            let mut config = idp::Config::default();
+            let result = like_provider(&mut config, provider, &Issuer::default());
+            result.unwrap_or_else(|e| panic!("{}: {e}", provider.as_str()));
+        }
+    }
+}
