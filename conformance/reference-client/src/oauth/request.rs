@@ -43,7 +43,7 @@ impl TokenRequest<'_> {
                 return self.send_to(http, url).await;
             }
         }
-        let becomes_a_get = [StatusCode::FOUND, StatusCode::SEE_OTHER];
+        let becomes_a_get = [StatusCode::MOVED_PERMANENTLY, StatusCode::FOUND, StatusCode::SEE_OTHER];
         if self.behaviour.has(Defect::FollowsSeeOther) && becomes_a_get.contains(&response.status()) {
             let location = response.headers().get(header::LOCATION).and_then(|l| l.to_str().ok());
             if let Some(url) = location.and_then(|location| self.endpoint.join(location).ok()) {
