@@ -39,7 +39,11 @@ impl Behaviour {
         if self.has(Defect::NoTimeout) {
             return None;
         }
-        Some(if self.has(Defect::SlowTimeout) { Duration::from_secs(20) } else { Duration::from_secs(10) })
+        Some(Duration::from_secs(match self.defect {
+            Some(Defect::SlowTimeout) => 20,
+            Some(Defect::Impatient) => 1,
+            _ => 10,
+        }))
     }
 
     /// The bound of a whole call, token and retry included.
@@ -123,6 +127,22 @@ named! {
         AcceptsForeignIssuer = "accepts-foreign-issuer": "accepts a discovery document of another issuer",
         FollowsRedirectWithSecret = "follows-redirect-with-secret": "follows a redirect of the token request and takes the credentials along",
         AcceptsDiscoveryError = "accepts-discovery-error": "uses the body of a discovery answer that is an error",
+        FollowsDiscoveryRedirect = "follows-discovery-redirect": "follows a redirect of discovery and takes the other origin for the issuer",
+        VagueDiscoveryError = "vague-discovery-error": "says of a failed discovery only that there is no token",
+        TakesRelativeEndpoint = "takes-relative-endpoint": "takes a token endpoint without scheme or host as one of the issuer's",
+        AcceptsIssuerPrefix = "accepts-issuer-prefix": "compares the published issuer by its beginning only",
+        AcceptsMissingIssuer = "accepts-missing-issuer": "accepts a discovery document that names no issuer",
+        StrictDocument = "strict-document": "refuses a discovery document with a member that it does not know",
+        NeedsAuthMethods = "needs-auth-methods": "refuses a discovery document that lists no client authentication",
+        DiscoveryStampede = "discovery-stampede": "concurrent queries without a discovery document ask for one each",
+        DiscoveryEveryFetch = "discovery-every-fetch": "asks for the discovery document before every token request",
+        AuthenticatesDiscovery = "authenticates-discovery": "sends the client's credentials along with the discovery request",
+        InsistsOnIssuerOrigin = "insists-on-issuer-origin": "refuses a token endpoint on another origin than the issuer's",
+        AcceptsPlainEndpoint = "accepts-plain-endpoint": "sends the secret without TLS if the document of an `https` issuer says so",
+        EndlessPatience = "endless-patience": "reads a discovery document for as long as it goes on",
+        Impatient = "impatient": "gives an issuer one second to answer",
+        ConnectsFirst = "connects-first": "opens another connection to the server before each query has a token, and keeps it",
+        AssumesTokenPath = "assumes-token-path": "asks for tokens at `/oauth2/token` of the issuer, whatever the document says",
 
         JsonBody = "json-body": "sends the token request as JSON",
         HeaderAndBody = "header-and-body": "sends the client's credentials in the header and in the body",
@@ -136,6 +156,14 @@ named! {
         SecretInUrl = "secret-in-url": "puts the credentials into the token request's URL",
         AcceptsEmptyToken = "accepts-empty-token": "uses an access token that is empty",
         AcceptsErrorBody = "accepts-error-body": "takes an error with status 200 as success and goes on without a token",
+        FollowsSeeOther = "follows-see-other": "follows a redirect of the token request as a GET with the credentials",
+        ForgetsStyle = "forgets-style": "forgets which client authentication has worked",
+        DropsEndpointQuery = "drops-endpoint-query": "asks for tokens without the query of the token endpoint's URL",
+        MuteTokenError = "mute-token-error": "says of a refused token request only that there is no token",
+        ErrorCodeOnly = "error-code-only": "tells of a refused token request the member `error` and no other",
+        InventsScope = "invents-scope": "asks for the scope `openid` when none is configured",
+        FirstScopeOnly = "first-scope-only": "sends the first of several configured scopes",
+        RawForm = "raw-form": "puts parameters into the body without form-encoding",
 
         SecretInError = "secret-in-error": "shows the secret and the issuer's answer in the error text",
         SecretInLog = "secret-in-log": "writes the client secret to its log",

@@ -109,6 +109,9 @@ impl Session {
     async fn attempts(&self, operation: &Operation, user: Option<User>) -> Result<Vec<RecordBatch>, Failure> {
         let behaviour = self.behaviour();
         self.enter(user.as_ref()).await;
+        if behaviour.has(Defect::ConnectsFirst) {
+            self.connection.open_another().await;
+        }
         let mut retries = match behaviour.defect {
             Some(Defect::IgnoresRevocation | Defect::NeverRenews) => 0,
             Some(Defect::Retries401ForEver) => 30,
@@ -151,7 +154,7 @@ impl Session {
             && let Ok(http) = http::client(self.config.ca.as_deref())
         {
             // Whatever comes back, it is not used.
-            let _ = discover(&http, issuer, behaviour).await;
+            let _ = discover(&http, issuer, behaviour, None).await;
         }
     }
 

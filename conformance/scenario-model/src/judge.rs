@@ -111,7 +111,7 @@ fn answer(clause: &Clause, trace: &Trace, context: Context<'_>) -> Answer {
         events: events.iter().map(|e| e.seq).collect(),
     };
     match clause {
-        Clause::Step { step, outcome, within, mentions } => {
+        Clause::Step { step, outcome, within, mentions, says } => {
             let Some((event, end)) = trace.end(step) else {
                 return Answer::Vacuous(finding(format!("`{step}` did not come to its end"), &[]));
             };
@@ -122,6 +122,7 @@ fn answer(clause: &Clause, trace: &Trace, context: Context<'_>) -> Answer {
                 ended(reply, *outcome, step, trace, context)
                     .or_else(|| in_time(reply, *within))
                     .or_else(|| mentioned(reply, mentions.as_deref(), step, context))
+                    .or_else(|| said(reply, says.as_deref()))
             });
             match wrong {
                 Some(observed) => Answer::Broken(finding(observed, &[event])),
@@ -262,6 +263,13 @@ fn mentioned(reply: &Reply, word: Option<&str>, step: &str, context: Context<'_>
     let message = reply.message.as_deref().unwrap_or_default().to_lowercase();
     let found = wanted.iter().any(|w| message.contains(&w.to_lowercase()));
     (!found).then(|| format!("the error says `{message}`, with none of: {}", wanted.join(", ")))
+}
+
+fn said(reply: &Reply, text: Option<&str>) -> Option<String> {
+    let text = text?;
+    let message = reply.message.as_deref().unwrap_or_default();
+    let found = message.to_lowercase().contains(&text.to_lowercase());
+    (!found).then(|| format!("the error says `{message}`, without `{text}`"))
 }
 
 fn wanted_words(word: &str, step: &str, context: Context<'_>) -> Vec<String> {

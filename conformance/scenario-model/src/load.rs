@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, FileErrors, Span, word_help};
 use crate::document::Document;
 use crate::event::Vocabulary;
 use crate::lint;
-use crate::scenario::{Check, Level, Op, Scenario};
+use crate::scenario::{Check, IssuerName, Level, Op, Scenario};
 
 /// A scenario file that was read without a mistake.
 #[derive(Debug, Clone)]
@@ -270,7 +270,38 @@ fn check_steps(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnos
             said(at("id"), format!("two steps are named `{}`", step.id), None);
         }
     }
+    check_profile(document, scenario, wrong);
     check_faults(document, scenario, wrong);
+}
+
+/// What a profile decides cannot be said again, and what needs one cannot be said without.
+fn check_profile(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
+    use crate::scenario::{Alg, ClientAuth, Provider, TokenForm};
+    let issuer = &scenario.world.issuer;
+    let mut said = |at: String, message: &str| wrong.push(Diagnostic::new(document.span(&at), message));
+    let own = [
+        ("trailing_slash", issuer.trailing_slash),
+        ("client_auth", issuer.client_auth != ClientAuth::default()),
+        ("token", issuer.token != TokenForm::default()),
+        ("alg", issuer.alg != Alg::default()),
+        ("expires_in", issuer.expires_in.is_some()),
+        ("require", !issuer.require.is_empty()),
+        ("token_on_another_host", issuer.token_on_another_host),
+    ];
+    for (key, _) in own.into_iter().filter(|(_, written)| *written && issuer.profile.is_some()) {
+        said(format!("/world/issuer/{key}"), "the `profile` decides this");
+    }
+    if !issuer.without.is_empty() && issuer.profile != Some(Provider::EntraV1) {
+        said("/world/issuer/without".into(), "only the profile `entra-v1` has this quirk");
+    }
+    for (nth, session) in scenario.session.iter().enumerate().filter(|(_, s)| s.oauth.as_documented) {
+        let at = format!("/session/{nth}/oauth/as_documented");
+        if issuer.profile.is_none() || session.issuer != IssuerName::Main {
+            said(at, "`as_documented` needs an issuer with a `profile`");
+        } else if session.oauth.scope.is_some() || session.oauth.audience.is_some() {
+            said(at, "`as_documented` decides `scope` and `audience`");
+        }
+    }
 }
 
 fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
@@ -282,6 +313,9 @@ fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagno
             fault.echo.is_some(),
             fault.refused,
             fault.reset,
+            fault.redirect_within.is_some(),
+            fault.delay.is_some(),
+            fault.endless,
         ];
         if kinds.iter().filter(|k| **k).count() != 1 {
             wrong.push(
@@ -289,7 +323,7 @@ fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagno
                     document.span(&format!("/world/issuer/fault/{nth}")),
                     "a fault does one thing",
                 )
-                .with_help("exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`"),
+                .with_help("exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`, `redirect_within`, `delay`, `endless`"),
             );
         }
     }

@@ -181,8 +181,9 @@ fn needs(combination: &Combination) -> Vec<Need> {
     for session in &scenario.session {
         needs.push(session.auth.into());
         needs.extend(session.also.iter().map(|auth| Need::from(*auth)));
-        needs.extend(session.oauth.scope.as_ref().map(|_| Need::Scope));
-        needs.extend(session.oauth.audience.as_ref().map(|_| Need::Audience));
+        let oauth = session.oauth.at(&scenario.world.issuer);
+        needs.extend(oauth.scope.as_ref().map(|_| Need::Scope));
+        needs.extend(oauth.audience.as_ref().map(|_| Need::Audience));
         needs.extend(session.attribution.filter(|on| !on).map(|_| Need::AttributionSwitch));
     }
     if scenario.world.server.plaintext {

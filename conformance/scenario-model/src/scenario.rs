@@ -169,6 +169,103 @@ pub struct Issuer {
     pub stall: Option<Stall>,
     /// Other ways to misbehave.
     pub fault: Vec<IssuerFault>,
+    /// The token endpoint is on another host name than discovery.
+    pub token_on_another_host: bool,
+    /// The provider that it is like; `path` is then the tenant's.
+    pub profile: Option<Provider>,
+    /// In what it is not like the provider.
+    pub without: Vec<Quirk>,
+}
+
+/// A provider whose ways are known; `fixtures/providers` has them with their sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Provider {
+    /// Auth0.
+    Auth0,
+    /// Amazon Cognito.
+    Cognito,
+    /// Microsoft Entra ID, v1.0.
+    EntraV1,
+    /// Microsoft Entra ID, v2.0.
+    EntraV2,
+    /// Google.
+    Google,
+    /// Keycloak.
+    Keycloak,
+    /// Okta, custom authorization server.
+    OktaCustom,
+    /// Okta, org authorization server.
+    OktaOrg,
+    /// PingFederate.
+    Ping,
+}
+
+impl Provider {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Auth0,
+        Self::Cognito,
+        Self::EntraV1,
+        Self::EntraV2,
+        Self::Google,
+        Self::Keycloak,
+        Self::OktaCustom,
+        Self::OktaOrg,
+        Self::Ping,
+    ];
+
+    /// The name of its profile.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth0 => "auth0",
+            Self::Cognito => "cognito",
+            Self::EntraV1 => "entra-v1",
+            Self::EntraV2 => "entra-v2",
+            Self::Google => "google",
+            Self::Keycloak => "keycloak",
+            Self::OktaCustom => "okta-custom",
+            Self::OktaOrg => "okta-org",
+            Self::Ping => "ping",
+        }
+    }
+
+    /// The scope that its documentation tells a client to configure, without which there is no token.
+    pub fn scope(self) -> Option<&'static str> {
+        match self {
+            Self::EntraV2 => Some("https://flight.example.test/.default"),
+            Self::OktaCustom => Some("flight.read"),
+            Self::Auth0
+            | Self::Cognito
+            | Self::EntraV1
+            | Self::Google
+            | Self::Keycloak
+            | Self::OktaOrg
+            | Self::Ping => None,
+        }
+    }
+
+    /// The audience that its documentation tells a client to configure, without which the token is for nobody.
+    pub fn audience(self) -> Option<&'static str> {
+        (self == Self::Auth0).then_some("https://flight.example.test")
+    }
+}
+
+/// Something that a provider does in its own way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quirk {
+    /// Its document names another issuer than the one that was asked for it.
+    Issuer,
+}
+
+impl Quirk {
+    /// Its name in the profile.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Issuer => "issuer",
+        }
+    }
 }
 
 /// Scheme of an issuer.
@@ -270,7 +367,8 @@ pub enum StallHow {
     SynBlackhole,
 }
 
-/// A way in which an issuer misbehaves: exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`.
+/// A way in which an issuer misbehaves: exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`,
+/// `redirect_within`, `delay`, `endless`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerFault {
@@ -288,7 +386,8 @@ pub struct IssuerFault {
     pub headers: BTreeMap<String, String>,
     /// Body for `status`.
     pub body: Option<String>,
-    /// A JSON merge patch (RFC 7396) of the right answer, `null` written as `"<absent>"`.
+    /// A JSON merge patch (RFC 7396) of the right answer, `null` written as `"<absent>"`; in strings `<issuer>` is the
+    /// published issuer, `<elsewhere>` another origin that records what reaches it, `<plain-elsewhere>` one without TLS.
     pub patch: Option<BTreeMap<String, Value>>,
     /// Redirect with this status to another origin, which records what reaches it.
     pub redirect: Option<u16>,
@@ -300,6 +399,13 @@ pub struct IssuerFault {
     /// The connection is reset.
     #[serde(default)]
     pub reset: bool,
+    /// Redirect with this status to the same endpoint, which then answers well.
+    pub redirect_within: Option<u16>,
+    /// The right answer, so much later.
+    pub delay: Option<Seconds>,
+    /// The answer never ends.
+    #[serde(default)]
+    pub endless: bool,
 }
 
 /// The Flight SQL server. It takes the ways in that the sessions use.
@@ -462,6 +568,21 @@ pub struct OauthSettings {
     pub issuer_form: IssuerForm,
     /// The secret that the client has is not the registered one.
     pub wrong_secret: bool,
+    /// Scope and audience are what the documentation of the issuer's `profile` tells a client to configure.
+    pub as_documented: bool,
+}
+
+impl OauthSettings {
+    /// With scope and audience filled in, for a session of this issuer.
+    #[must_use]
+    pub fn at(&self, issuer: &Issuer) -> Self {
+        let mut settings = self.clone();
+        if let Some(provider) = issuer.profile.filter(|_| settings.as_documented) {
+            settings.scope = provider.scope().map(str::to_owned);
+            settings.audience = provider.audience().map(str::to_owned);
+        }
+        settings
+    }
 }
 
 /// What becomes of a setting that is not kept.

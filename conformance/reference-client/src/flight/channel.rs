@@ -1,6 +1,6 @@
 //! The connection to the server: made when first needed, kept for the session.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
@@ -18,6 +18,8 @@ pub(crate) struct Connection {
     endpoint: Endpoint,
     channel: Arc<OnceLock<Channel>>,
     per_call: bool,
+    /// Filled by the defect `connects-first` only.
+    others: Mutex<Vec<Channel>>,
 }
 
 impl Connection {
@@ -40,8 +42,8 @@ impl Connection {
             let tls = ClientTlsConfig::new().ca_certificates(trusted).timeout(CONNECT_LIMIT);
             endpoint = endpoint.tls_config(tls).map_err(wrong)?;
         }
-        let connection =
-            Self { endpoint, channel: Arc::default(), per_call: behaviour.is(Variant::ConnectionPerCall) };
+        let per_call = behaviour.is(Variant::ConnectionPerCall);
+        let connection = Self { endpoint, channel: Arc::default(), per_call, others: Mutex::default() };
         if behaviour.is(Variant::EagerConnect) {
             connection.connect_early();
         }
@@ -56,6 +58,13 @@ impl Connection {
             self.channel.get_or_init(|| self.endpoint.connect_lazy()).clone()
         };
         FlightServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    /// What the defect `connects-first` does.
+    pub(crate) async fn open_another(&self) {
+        if let Ok(channel) = self.endpoint.connect().await {
+            self.others.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
+        }
     }
 
     fn connect_early(&self) {

@@ -33,7 +33,7 @@ pub(crate) fn read(status: StatusCode, body: &[u8], behaviour: Behaviour) -> Res
         });
     };
     let no_token = Granted { value: Secret::new(""), lifetime: UNKNOWN_LIFETIME };
-    if let Some(error) = error_of(&object) {
+    if let Some(error) = error_of(&object, behaviour) {
         if behaviour.has(Defect::AcceptsErrorBody) && status == StatusCode::OK {
             return Ok(no_token);
         }
@@ -63,7 +63,10 @@ pub(crate) fn read(status: StatusCode, body: &[u8], behaviour: Behaviour) -> Res
 }
 
 /// The error member, with what the issuer says about it; Okta's own shape counts too.
-fn error_of(object: &Map<String, Value>) -> Option<String> {
+fn error_of(object: &Map<String, Value>, behaviour: Behaviour) -> Option<String> {
+    if behaviour.has(Defect::ErrorCodeOnly) {
+        return object.get("error").and_then(Value::as_str).map(str::to_owned);
+    }
     let first = |names: [&str; 2]| names.into_iter().find_map(|name| object.get(name));
     let code = first(["error", "errorCode"]).filter(|code| !code.is_null())?;
     let code = code.as_str().unwrap_or("an error that is not text");

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::answer;
 use super::discovery::{Metadata, discover};
-use super::request::{Style, TokenRequest};
+use super::request::{Style, TokenRequest, basic};
 use super::single_flight::SingleFlight;
 use super::token::{Freshness, Token};
 use crate::behaviour::{Behaviour, Defect, Variant};
@@ -125,6 +125,13 @@ impl TokenProvider {
         if inner.behaviour.has(Defect::Stampede) {
             return inner.fetch().await;
         }
+        if inner.behaviour.has(Defect::DiscoveryStampede)
+            && inner.lock().metadata.is_none()
+            && let Source::Issuer(issuer) = &inner.oauth.source
+        {
+            let metadata = discover(&inner.http, issuer, inner.behaviour, None).await?;
+            inner.lock().metadata = Some(metadata);
+        }
         self.fetches.run(|| async move { inner.fetch().await }).await
     }
 }
@@ -154,7 +161,10 @@ impl Inner {
     }
 
     async fn fetch_now(&self) -> Result<Token, Failure> {
-        let (endpoint, advertised) = self.endpoint().await?;
+        let (mut endpoint, advertised) = self.endpoint().await?;
+        if self.behaviour.has(Defect::DropsEndpointQuery) {
+            endpoint.set_query(None);
+        }
         within(self.behaviour.issuer_limit(), "the token request", async {
             let mut attempts: u32 = if self.behaviour.has(Defect::RetryStorm) { 20 } else { 1 };
             let mut asked = 0;
@@ -182,7 +192,7 @@ impl Inner {
             Source::Issuer(issuer) => issuer,
         };
         let known = self.lock().metadata.clone();
-        let metadata = match known {
+        let metadata = match known.filter(|_| !self.behaviour.has(Defect::DiscoveryEveryFetch)) {
             Some(metadata) => metadata,
             None => self.discovery(issuer).await?,
         };
@@ -192,8 +202,9 @@ impl Inner {
     fn discovery(&self, issuer: &str) -> impl Future<Output = Result<Metadata, Failure>> + use<> {
         let (http, issuer, behaviour) = (self.http.clone(), issuer.to_owned(), self.behaviour);
         let known = Arc::clone(&self.known);
+        let shown = behaviour.has(Defect::AuthenticatesDiscovery).then(|| basic(&self.oauth, behaviour));
         self.discovery.run(move || async move {
-            let metadata = discover(&http, &issuer, behaviour).await?;
+            let metadata = discover(&http, &issuer, behaviour, shown).await?;
             known.lock().unwrap_or_else(PoisonError::into_inner).metadata = Some(metadata.clone());
             Ok(metadata)
         })
@@ -250,6 +261,11 @@ impl Inner {
     ) -> Result<Token, Failure> {
         let mut granted = answer::read(status, body, self.behaviour);
         if let Err(failure) = &mut granted
+            && self.behaviour.has(Defect::MuteTokenError)
+        {
+            failure.message = "there is no token".to_owned();
+        }
+        if let Err(failure) = &mut granted
             && self.behaviour.has(Defect::SecretInError)
         {
             let (secret, body) = (self.oauth.client_secret.expose(), String::from_utf8_lossy(body));
@@ -260,7 +276,7 @@ impl Inner {
         if self.behaviour.has(Defect::TokenInLog) {
             self.log.line(format!("debug: got access_token={}", granted.value.expose()));
         }
-        self.lock().style = Some(style);
+        self.lock().style = Some(style).filter(|_| !self.behaviour.has(Defect::ForgetsStyle));
         Ok(Token { value: granted.value, asked_at, lifetime: granted.lifetime })
     }
 

@@ -43,6 +43,19 @@ impl TokenRequest<'_> {
                 return self.send_to(http, url).await;
             }
         }
+        let becomes_a_get = [StatusCode::MOVED_PERMANENTLY, StatusCode::FOUND, StatusCode::SEE_OTHER];
+        if self.behaviour.has(Defect::FollowsSeeOther) && becomes_a_get.contains(&response.status()) {
+            let location = response.headers().get(header::LOCATION).and_then(|l| l.to_str().ok());
+            if let Some(url) = location.and_then(|location| self.endpoint.join(location).ok()) {
+                let request = http
+                    .get(url)
+                    .header(header::AUTHORIZATION, basic(self.oauth, self.behaviour))
+                    .send()
+                    .await;
+                return request
+                    .map_err(|error| http::no_answer(error, Class::Token, "the token request failed"));
+            }
+        }
         Ok(response)
     }
 
@@ -56,11 +69,15 @@ impl TokenRequest<'_> {
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(serde_json::Value::from(object).to_string())
         } else {
-            let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+            let body = if self.behaviour.has(Defect::RawForm) {
+                pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+            } else {
+                form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+            };
             request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
         };
         if self.style == Style::Basic || self.behaviour.has(Defect::HeaderAndBody) {
-            request = request.header(header::AUTHORIZATION, self.basic());
+            request = request.header(header::AUTHORIZATION, basic(self.oauth, self.behaviour));
         }
         request.send().await.map_err(|error| http::no_answer(error, Class::Token, "the token request failed"))
     }
@@ -69,10 +86,14 @@ impl TokenRequest<'_> {
     fn pairs(&self) -> Vec<(&'static str, &str)> {
         let mut pairs = vec![("grant_type", "client_credentials")];
         if let Some(scope) = self.oauth.scope.as_deref().filter(|_| !self.behaviour.has(Defect::DropsScope)) {
-            pairs.push(("scope", scope));
+            let first = scope.split(' ').next().unwrap_or(scope);
+            pairs.push(("scope", if self.behaviour.has(Defect::FirstScopeOnly) { first } else { scope }));
         }
         if self.oauth.scope.is_none() && self.behaviour.has(Defect::EmptyScope) {
             pairs.push(("scope", ""));
+        }
+        if self.oauth.scope.is_none() && self.behaviour.has(Defect::InventsScope) {
+            pairs.push(("scope", "openid"));
         }
         if let Some(audience) =
             self.oauth.audience.as_deref().filter(|_| !self.behaviour.has(Defect::DropsAudience))
@@ -86,17 +107,6 @@ impl TokenRequest<'_> {
         pairs
     }
 
-    /// The Basic header: id and secret are form-encoded first.
-    fn basic(&self) -> String {
-        let (id, secret) = (self.oauth.client_id.as_str(), self.oauth.client_secret.expose());
-        let pair = if self.behaviour.has(Defect::RawBasic) {
-            format!("{id}:{secret}")
-        } else {
-            format!("{}:{}", form_encode(id), form_encode(secret))
-        };
-        format!("Basic {}", STANDARD.encode(pair))
-    }
-
     fn url(&self) -> Url {
         let mut url = self.endpoint.clone();
         if self.behaviour.has(Defect::SecretInUrl) {
@@ -106,6 +116,17 @@ impl TokenRequest<'_> {
         }
         url
     }
+}
+
+/// The Basic header: id and secret are form-encoded first.
+pub(crate) fn basic(oauth: &OAuth, behaviour: Behaviour) -> String {
+    let (id, secret) = (oauth.client_id.as_str(), oauth.client_secret.expose());
+    let pair = if behaviour.has(Defect::RawBasic) {
+        format!("{id}:{secret}")
+    } else {
+        format!("{}:{}", form_encode(id), form_encode(secret))
+    };
+    format!("Basic {}", STANDARD.encode(pair))
 }
 
 /// `application/x-www-form-urlencoded` (RFC 6749 appendix B).
@@ -144,12 +165,9 @@ mod tests {
             let encoded = header.strip_prefix("Basic ").expect("Basic").to_owned();
             String::from_utf8(STANDARD.decode(encoded).expect("Base64")).expect("UTF-8")
         };
-        assert_eq!(
-            decode(request(&oauth, Style::Basic, Behaviour::default()).basic()),
-            "id:%3A%25%2B%26%3D%2F+%C3%A9"
-        );
-        let raw = request(&oauth, Style::Basic, Behaviour::with_defect(Defect::RawBasic));
-        assert_eq!(decode(raw.basic()), "id::%+&=/ é");
+        assert_eq!(decode(basic(&oauth, Behaviour::default())), "id:%3A%25%2B%26%3D%2F+%C3%A9");
+        let raw = basic(&oauth, Behaviour::with_defect(Defect::RawBasic));
+        assert_eq!(decode(raw), "id::%+&=/ é");
     }
 
     #[test]

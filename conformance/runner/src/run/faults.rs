@@ -13,8 +13,27 @@ use serde_json::{Map, Value};
 /// A patch value that removes a member, because TOML has no `null`.
 const ABSENT: &str = "<absent>";
 
+/// Addresses that a fault may name.
+#[derive(Debug, Clone, Default)]
+pub struct Addresses {
+    /// The published issuer.
+    pub issuer: String,
+    /// Another origin.
+    pub elsewhere: String,
+    /// Another origin, without TLS.
+    pub plain_elsewhere: String,
+}
+
+/// Some fault names the issuer, whose address is known only once it is started.
+pub fn name_the_issuer(settings: &Issuer) -> bool {
+    let patches = settings.fault.iter().filter_map(|fault| fault.patch.as_ref());
+    patches
+        .flat_map(BTreeMap::values)
+        .any(|value| value.as_str().is_some_and(|text| text.contains("<issuer>")))
+}
+
 /// The faults of an issuer, its stall first.
-pub fn of_issuer(settings: &Issuer, elsewhere: &str) -> Vec<idp::Fault> {
+pub fn of_issuer(settings: &Issuer, at: &Addresses) -> Vec<idp::Fault> {
     let stall = settings.stall.map(|stall| idp::Fault {
         endpoint: endpoint(stall.endpoint),
         kind: idp::FaultKind::Stall(match stall.how {
@@ -29,7 +48,7 @@ pub fn of_issuer(settings: &Issuer, elsewhere: &str) -> Vec<idp::Fault> {
     });
     let others = settings.fault.iter().map(|fault| idp::Fault {
         endpoint: endpoint(fault.endpoint),
-        kind: kind(fault, elsewhere),
+        kind: kind(fault, at),
         after: fault.after,
         times: fault.times,
         scope: idp::Scope::default(),
@@ -44,17 +63,23 @@ fn endpoint(endpoint: Endpoint) -> idp::Endpoint {
     }
 }
 
-fn kind(fault: &IssuerFault, elsewhere: &str) -> idp::FaultKind {
+fn kind(fault: &IssuerFault, at: &Addresses) -> idp::FaultKind {
     if fault.refused {
         idp::FaultKind::Refused
     } else if fault.reset {
         idp::FaultKind::Reset
     } else if let Some(status) = fault.redirect {
-        idp::FaultKind::Redirect { status, location: format!("{}/moved", elsewhere.trim_end_matches('/')) }
+        idp::FaultKind::Redirect { status, location: format!("{}/moved", at.elsewhere.trim_end_matches('/')) }
     } else if let Some(status) = fault.echo {
         idp::FaultKind::Echo { status }
     } else if let Some(patch) = &fault.patch {
-        idp::FaultKind::Patch(patch_of(patch, elsewhere))
+        idp::FaultKind::Patch(patch_of(patch, at))
+    } else if let Some(status) = fault.redirect_within {
+        idp::FaultKind::RedirectSameOrigin { status }
+    } else if let Some(delay) = fault.delay {
+        idp::FaultKind::Delay { ms: (delay.0 * 1e3) as u64, jitter_ms: 0 }
+    } else if fault.endless {
+        idp::FaultKind::Endless
     } else {
         idp::FaultKind::Respond {
             status: fault.status.expect("the loader lets only whole faults through"),
@@ -64,12 +89,16 @@ fn kind(fault: &IssuerFault, elsewhere: &str) -> idp::FaultKind {
     }
 }
 
-fn patch_of(patch: &BTreeMap<String, Value>, elsewhere: &str) -> Value {
+fn patch_of(patch: &BTreeMap<String, Value>, at: &Addresses) -> Value {
     let members = patch.iter().map(|(name, value)| {
         let value = match value.as_str() {
             Some(ABSENT) => Value::Null,
-            Some("<elsewhere>") => Value::from(elsewhere),
-            _ => value.clone(),
+            Some(text) => Value::from(
+                text.replace("<issuer>", &at.issuer)
+                    .replace("<elsewhere>", &at.elsewhere)
+                    .replace("<plain-elsewhere>", &at.plain_elsewhere),
+            ),
+            None => value.clone(),
         };
         (name.clone(), value)
     });

@@ -105,7 +105,7 @@ impl Translator {
                 endpoint: endpoint.as_str().to_owned(),
                 via: via.as_str().to_owned(),
             }),
-            idp::Record::Request { issuer, endpoint, method, path, status, .. } => {
+            idp::Record::Request { issuer, endpoint, method, path, status, authorization, .. } => {
                 let expected = self.notes().issuers.get(issuer).is_some_and(|i| i.discovery_path == *path);
                 let request = IssuerRequest {
                     session: self.only_session(issuer),
@@ -114,6 +114,7 @@ impl Translator {
                     path: self.redacted(path),
                     expected_path: expected,
                     status: *status,
+                    credential: authorization.is_some() || self.canaries.found_in(path),
                 };
                 match endpoint {
                     idp::Endpoint::Discovery => Fact::IssuerDiscovery(request),

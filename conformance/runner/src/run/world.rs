@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use flightsql_server as flight;
 use mock_idp as idp;
-use scenario_model::scenario::{Auth, Issuer, IssuerName, OauthSettings, Scenario, Session, WorldSet};
+use scenario_model::scenario::{
+    Auth, Issuer, IssuerName, OauthSettings, Provider, Scenario, Session, WorldSet,
+};
 
 use crate::canary::{Canaries, CanaryMaker};
 use crate::recorder::Recorder;
@@ -83,7 +85,13 @@ impl WorldSpec {
                 IssuerName::Healthy => (name.as_str().to_owned(), (Issuer::default(), 3600)),
             })
             .collect();
-        let sessions = sessions.into_iter().map(|s| (s.clone(), s.issuer.as_str().to_owned())).collect();
+        let sessions = sessions
+            .into_iter()
+            .map(|s| {
+                let issuer = s.issuer.as_str().to_owned();
+                (Session { oauth: s.oauth.at(&scenario.world.issuer), ..s }, issuer)
+            })
+            .collect();
         Self { issuers, sessions, server: scenario.world.server.clone() }
     }
 }
@@ -104,7 +112,7 @@ pub fn plain_session(id: &str) -> Session {
 pub struct World {
     issuers: BTreeMap<String, idp::MockIdp>,
     server: flight::FlightSqlServer,
-    elsewhere: idp::OtherOrigin,
+    elsewhere: [idp::OtherOrigin; 2],
     issuer_settings: BTreeMap<String, Issuer>,
     token_lifetime: Duration,
     /// What each session is given.
@@ -122,10 +130,16 @@ pub enum WorldError {
     /// The server.
     #[error("the Flight SQL server did not start: {0}")]
     Server(#[from] flight::StartError),
+    /// An issuer that is like a provider.
+    #[error("the issuer cannot be like its profile: {0}")]
+    Profile(#[from] idp::file::ConfigError),
 }
 
 /// No step waits longer for a token's expiry.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// Appended to an issuer (OpenID Connect Discovery 1.0 §4).
+const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
 /// The audience that issuers put into tokens unless asked, and that the server wants.
 const AUDIENCE: &str = "https://flight.example.test";
@@ -150,18 +164,29 @@ impl World {
         for (session, issuer) in &spec.sessions {
             translator.add_session(&session.id, session_notes(session, issuer, &facts[&session.id]));
         }
-        let elsewhere_notes = translator.clone();
-        let elsewhere = idp::OtherOrigin::start(
-            idp::Scheme::Https(shared.idp_tls.clone()),
-            "elsewhere".to_owned(),
-            Arc::new(move |record| elsewhere_notes.issuer(&record)),
-        )
-        .await?;
+        let other_origin = |scheme| {
+            let notes = translator.clone();
+            let recorder: idp::Recorder = Arc::new(move |record| notes.issuer(&record));
+            idp::OtherOrigin::start(scheme, "elsewhere".to_owned(), recorder)
+        };
+        let elsewhere = [
+            other_origin(idp::Scheme::Https(shared.idp_tls.clone())).await?,
+            other_origin(idp::Scheme::Http).await?,
+        ];
         let mut issuers = BTreeMap::new();
+        let mut audiences = BTreeMap::new();
         for (name, (settings, lifetime)) in &spec.issuers {
             let config =
-                issuer_config(shared, name, settings, *lifetime, spec, &facts, &translator, &elsewhere.url());
+                issuer_config(shared, name, settings, *lifetime, spec, &facts, &translator, &elsewhere)?;
+            audiences.insert(name.clone(), config.token.audience.clone());
+            let slash = if config.trailing_slash { "/" } else { "" };
             let issuer = idp::MockIdp::start(config).await?;
+            let discovered = issuer.discovery_url();
+            let base = discovered.strip_suffix(WELL_KNOWN).expect("discovery is at the well-known path");
+            let configured = format!("{base}{slash}");
+            if faults::name_the_issuer(settings) {
+                issuer.set_faults(faults::of_issuer(settings, &addresses(&elsewhere, &issuer)));
+            }
             let using: Vec<&(Session, String)> = spec.sessions.iter().filter(|(_, i)| i == name).collect();
             translator.add_issuer(
                 name,
@@ -172,12 +197,12 @@ impl World {
             );
             for (session, _) in using {
                 let facts = facts.get_mut(&session.id).expect("every session has facts");
-                facts.issuer = issuer.issuer();
+                facts.issuer.clone_from(&configured);
                 facts.token_url = issuer.token_url();
             }
             issuers.insert(name.clone(), issuer);
         }
-        let server = start_server(shared, spec, &facts, &issuers, &translator).await?;
+        let server = start_server(shared, spec, &facts, &issuers, &audiences, &translator).await?;
         for (id, facts) in &mut facts {
             facts.server_port = server.port(id).expect("a listener for each session");
             facts.plaintext = spec.server.plaintext;
@@ -215,7 +240,7 @@ impl World {
             settings.fault.clone_from(faults);
         }
         if touched {
-            main.set_faults(faults::of_issuer(&settings, &self.elsewhere.url()));
+            main.set_faults(faults::of_issuer(&settings, &addresses(&self.elsewhere, main)));
         }
         if set.rotate_keys {
             main.rotate_keys();
@@ -255,13 +280,28 @@ fn secrets_for(session: &Session, maker: &mut CanaryMaker, canaries: &Canaries) 
     facts
 }
 
+/// A blank setting is none.
+fn set(setting: &Option<String>) -> Option<String> {
+    setting.clone().filter(|text| !text.trim().is_empty())
+}
+
+/// What faults of an issuer may name, once it is started.
+fn addresses(elsewhere: &[idp::OtherOrigin; 2], issuer: &idp::MockIdp) -> faults::Addresses {
+    faults::Addresses { issuer: issuer.issuer(), ..early_addresses(elsewhere) }
+}
+
+/// The same while the issuer has no address yet.
+fn early_addresses([elsewhere, plain]: &[idp::OtherOrigin; 2]) -> faults::Addresses {
+    faults::Addresses { issuer: String::new(), elsewhere: elsewhere.url(), plain_elsewhere: plain.url() }
+}
+
 fn session_notes(session: &Session, issuer: &str, facts: &SessionFacts) -> SessionNotes {
     SessionNotes {
         issuer: issuer.to_owned(),
         client_id: facts.client_id.clone(),
         client_secret: facts.client_secret.clone(),
-        scope: session.oauth.scope.clone(),
-        audience: session.oauth.audience.clone(),
+        scope: set(&session.oauth.scope),
+        audience: set(&session.oauth.audience),
         own_credentials: vec![facts.token.clone(), facts.password.clone()],
     }
 }
@@ -275,8 +315,8 @@ fn issuer_config(
     spec: &WorldSpec,
     facts: &BTreeMap<String, SessionFacts>,
     translator: &Arc<Translator>,
-    elsewhere: &str,
-) -> idp::Config {
+    elsewhere: &[idp::OtherOrigin; 2],
+) -> Result<idp::Config, WorldError> {
     use scenario_model::scenario::{Alg, ClientAuth, Required, Scheme, TokenForm};
     let notes = translator.clone();
     let mut config = idp::Config::new(shared.keys.clone(), Arc::new(move |record| notes.issuer(&record)));
@@ -286,29 +326,35 @@ fn issuer_config(
         Scheme::Http => idp::Scheme::Http,
     };
     config.path.clone_from(&settings.path);
-    config.trailing_slash = settings.trailing_slash;
     config.listeners = if settings.own_ports || settings.stall.is_some() {
         idp::Listeners::PerEndpoint
     } else {
         idp::Listeners::Shared
     };
-    config.client_auth = match settings.client_auth {
-        ClientAuth::Any => idp::ClientAuth::Any,
-        ClientAuth::Basic => idp::ClientAuth::BasicOnly,
-        ClientAuth::Post => idp::ClientAuth::PostOnly,
-    };
-    config.token.format = match settings.token {
-        TokenForm::Jwt => idp::TokenFormat::Jwt,
-        TokenForm::Opaque => idp::TokenFormat::Opaque,
-    };
-    config.token.alg = match settings.alg {
-        Alg::RS256 => idp::Alg::Rs256,
-        Alg::ES256 => idp::Alg::Es256,
-    };
-    config.token.lifetime = Duration::from_secs(lifetime);
-    config.token.audience = AUDIENCE.to_owned();
-    config.token.require_audience = settings.require.contains(&Required::Audience);
-    config.token.require_scope = settings.require.contains(&Required::Scope);
+    match settings.profile {
+        Some(provider) => like_provider(&mut config, provider, settings)?,
+        None => {
+            config.trailing_slash = settings.trailing_slash;
+            config.quirks.token_on_another_host = settings.token_on_another_host;
+            config.client_auth = match settings.client_auth {
+                ClientAuth::Any => idp::ClientAuth::Any,
+                ClientAuth::Basic => idp::ClientAuth::BasicOnly,
+                ClientAuth::Post => idp::ClientAuth::PostOnly,
+            };
+            config.token.format = match settings.token {
+                TokenForm::Jwt => idp::TokenFormat::Jwt,
+                TokenForm::Opaque => idp::TokenFormat::Opaque,
+            };
+            config.token.alg = match settings.alg {
+                Alg::RS256 => idp::Alg::Rs256,
+                Alg::ES256 => idp::Alg::Es256,
+            };
+            config.token.lifetime = Duration::from_secs(lifetime);
+            config.token.audience = AUDIENCE.to_owned();
+            config.token.require_audience = settings.require.contains(&Required::Audience);
+            config.token.require_scope = settings.require.contains(&Required::Scope);
+        }
+    }
     let clients = spec.sessions.iter().filter(|(_, issuer)| issuer == name).map(|(session, _)| {
         let facts = &facts[&session.id];
         let wrong = if session.oauth.wrong_secret { "another-" } else { "" };
@@ -319,8 +365,28 @@ fn issuer_config(
         }
     });
     config.clients = idp::Clients::Registered(clients.collect());
-    config.faults = faults::of_issuer(settings, elsewhere);
-    config
+    config.faults = faults::of_issuer(settings, &early_addresses(elsewhere));
+    Ok(config)
+}
+
+/// What only a resource server has to cope with: a token without `aud` is no matter of a client.
+const OF_THE_RESOURCE_SERVER: [(Provider, &str); 1] = [(Provider::Cognito, "no-aud")];
+
+fn like_provider(config: &mut idp::Config, provider: Provider, settings: &Issuer) -> Result<(), WorldError> {
+    let left_out = OF_THE_RESOURCE_SERVER.iter().filter(|(of, _)| *of == provider).map(|(_, quirk)| *quirk);
+    let without: Vec<String> =
+        settings.without.iter().map(|quirk| quirk.as_str()).chain(left_out).map(str::to_owned).collect();
+    idp::file::like_provider(config, provider.as_str(), &without)?;
+    if config.token.audience == idp::TokenConfig::default().audience {
+        config.token.audience = AUDIENCE.to_owned();
+    }
+    if settings.path.is_empty() {
+        let example =
+            idp::profile::find(provider.as_str()).map_err(idp::file::ConfigError::from)?.example_issuer;
+        let suffix = &config.paths.issuer;
+        config.path = example.strip_suffix(suffix.as_str()).unwrap_or(&example).to_owned();
+    }
+    Ok(())
 }
 
 async fn start_server(
@@ -328,6 +394,7 @@ async fn start_server(
     spec: &WorldSpec,
     facts: &BTreeMap<String, SessionFacts>,
     issuers: &BTreeMap<String, idp::MockIdp>,
+    audiences: &BTreeMap<String, String>,
     translator: &Arc<Translator>,
 ) -> Result<flight::FlightSqlServer, WorldError> {
     let using = |wanted: Auth| {
@@ -335,17 +402,15 @@ async fn start_server(
         spec.sessions.iter().filter(move |(s, _)| uses(s)).map(|(s, _)| &facts[&s.id])
     };
     let mut trusted = Vec::new();
-    for issuer in issuers.values() {
-        let mut audiences: Vec<String> = vec![AUDIENCE.to_owned()];
+    for (name, issuer) in issuers {
+        let mut audiences: Vec<String> = vec![AUDIENCE.to_owned(), audiences[name].clone()];
         audiences.extend(spec.sessions.iter().filter_map(|(s, _)| s.oauth.audience.clone()));
+        audiences.sort();
         audiences.dedup();
         for audience in audiences {
             trusted.push(flight::TrustedIssuer {
                 issuer: issuer.issuer(),
-                discovery_url: format!(
-                    "{}/.well-known/openid-configuration",
-                    issuer.back_channel().trim_end_matches('/')
-                ),
+                discovery_url: healthy_discovery(issuer),
                 audience,
                 algorithms: vec![flight::Algorithm::RS256, flight::Algorithm::ES256],
                 leeway: Duration::ZERO,
@@ -378,7 +443,28 @@ async fn start_server(
     Ok(flight::FlightSqlServer::start(config).await?)
 }
 
+/// The document where no fault reaches it.
+fn healthy_discovery(issuer: &idp::MockIdp) -> String {
+    let back = issuer.back_channel();
+    let origin = back.strip_suffix(&path_of(&back)).unwrap_or(&back);
+    format!("{origin}{}", path_of(&issuer.discovery_url()))
+}
+
 fn path_of(url: &str) -> String {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
     after_scheme.find('/').map_or("/", |at| &after_scheme[at..]).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_provider_of_a_scenario_has_a_profile() {
+        for provider in Provider::ALL {
+            let mut config = idp::Config::default();
+            let result = like_provider(&mut config, provider, &Issuer::default());
+            result.unwrap_or_else(|e| panic!("{}: {e}", provider.as_str()));
+        }
+    }
 }

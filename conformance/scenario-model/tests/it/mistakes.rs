@@ -69,6 +69,43 @@ fn an_unknown_event_kind_field_or_step_is_named() {
 }
 
 #[test]
+fn a_profile_decides_and_what_needs_one_says_so() {
+    let world = |text: &str| format!("lane     = \"instant\"\n{text}");
+    let lane = "lane     = \"instant\"";
+    check(lane, &world("[world.issuer]\nprofile = \"auth00\""), &["did you mean `auth0`?"]);
+    check(
+        lane,
+        &world("[world.issuer]\nprofile = \"auth0\"\ntrailing_slash = true"),
+        &["a/b.toml:6:", "the `profile` decides this"],
+    );
+    check(lane, &world("[world.issuer]\nwithout = [\"issuer\"]"), &["only the profile `entra-v1`"]);
+    check(
+        lane,
+        &world("[[session]]\nid = \"a\"\noauth = { as_documented = true }"),
+        &["needs an issuer with a `profile`"],
+    );
+    check(
+        lane,
+        &world(
+            "[world.issuer]\nprofile = \"auth0\"\n[[session]]\nid = \"a\"\noauth = { as_documented = true, scope = \"s\" }",
+        ),
+        &["decides `scope` and `audience`"],
+    );
+}
+
+#[test]
+fn words_of_an_error_are_asked_of_an_error_only() {
+    let requires = "outcome = \"served\" }";
+    check(requires, "outcome = \"served\", says = \"x\" }", &["`says` is about an error"]);
+    check(requires, "outcome = \"error\", says = \" \" }", &["every text would hold it"]);
+    check(
+        "{ step = \"first\", outcome = \"served\" }",
+        "{ events = \"issuer.token\", says = \"x\", count = 0 }",
+        &["`says` belongs to a clause about a `step`"],
+    );
+}
+
+#[test]
 fn all_mistakes_of_a_file_come_at_once() {
     let text =
         GOOD.replace("\"served\"", "\"server\"").replace("claim ", "clam ").replace("\"MUST\"", "\"MUSST\"");
