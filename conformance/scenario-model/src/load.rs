@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, FileErrors, Span, word_help};
 use crate::document::Document;
 use crate::event::Vocabulary;
 use crate::lint;
-use crate::scenario::{Check, Level, Op, Scenario};
+use crate::scenario::{Check, IssuerFault, Level, Op, Scenario};
 
 /// A scenario file that was read without a mistake.
 #[derive(Debug, Clone)]
@@ -274,25 +274,23 @@ fn check_steps(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnos
 }
 
 fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
-    for (nth, fault) in scenario.world.issuer.fault.iter().enumerate() {
-        let kinds = [
-            fault.status.is_some(),
-            fault.patch.is_some(),
-            fault.redirect.is_some(),
-            fault.echo.is_some(),
-            fault.refused,
-            fault.reset,
-        ];
-        if kinds.iter().filter(|k| **k).count() != 1 {
+    let of_world = scenario.world.issuer.fault.iter().enumerate();
+    let of_world = of_world.map(|(nth, fault)| (format!("/world/issuer/fault/{nth}"), fault));
+    let of_steps = scenario.step.iter().enumerate().flat_map(|(step_nth, step)| {
+        let faults = step.set.issuer_fault.iter().flatten().enumerate();
+        faults.map(move |(nth, fault)| (format!("/step/{step_nth}/set/issuer_fault/{nth}"), fault))
+    });
+    for (at, fault) in of_world.chain(of_steps) {
+        let kinds = kinds_of(fault);
+        if kinds.iter().filter(|(_, there)| *there).count() != 1 {
+            let names: Vec<String> = kinds.iter().map(|(name, _)| format!("`{name}`")).collect();
             wrong.push(
-                Diagnostic::new(
-                    document.span(&format!("/world/issuer/fault/{nth}")),
-                    "a fault does one thing",
-                )
-                .with_help("exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`"),
+                Diagnostic::new(document.span(&at), "a fault does one thing")
+                    .with_help(format!("exactly one of {}", names.join(", "))),
             );
         }
     }
+    check_places(document, scenario, wrong);
     for (nth, session) in scenario.session.iter().enumerate() {
         for (key, value) in
             [("client_secret", &session.oauth.client_secret), ("client_id", &session.oauth.client_id)]
@@ -314,6 +312,43 @@ fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagno
                         .with_help(word_help(part, FIELDS)),
                 );
             }
+        }
+    }
+}
+
+fn kinds_of(fault: &IssuerFault) -> [(&'static str, bool); 11] {
+    [
+        ("status", fault.status.is_some()),
+        ("patch", fault.patch.is_some()),
+        ("redirect", fault.redirect.is_some()),
+        ("echo", fault.echo.is_some()),
+        ("refused", fault.refused),
+        ("reset", fault.reset),
+        ("answer", fault.answer.is_some()),
+        ("content_type", fault.content_type.is_some()),
+        ("but_status", fault.but_status.is_some()),
+        ("long_token", fault.long_token.is_some()),
+        ("delay", fault.delay.is_some()),
+    ]
+}
+
+/// A session that is the client of another, or takes its place, names one that stands before it.
+fn check_places(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
+    for (nth, session) in scenario.session.iter().enumerate() {
+        let before: Vec<&str> = scenario.session[..nth].iter().map(|s| s.id.as_str()).collect();
+        for (key, named) in [("client_of", &session.client_of), ("replaces", &session.replaces)] {
+            if let Some(named) = named.as_ref().filter(|named| !before.contains(&named.as_str())) {
+                let span = document.span(&format!("/session/{nth}/{key}"));
+                wrong.push(
+                    Diagnostic::new(span, format!("`{key}` names `{named}`, which is no earlier session"))
+                        .with_help(word_help(named, before.iter().copied())),
+                );
+            }
+        }
+        let own = session.oauth.client_id.is_some() || session.oauth.client_secret.is_some();
+        if session.client_of.is_some() && own {
+            let span = document.span(&format!("/session/{nth}/client_of"));
+            wrong.push(Diagnostic::new(span, "`client_of` goes with no `client_id` and no `client_secret`"));
         }
     }
 }

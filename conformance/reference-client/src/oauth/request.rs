@@ -10,6 +10,7 @@ use crate::behaviour::{Behaviour, Defect};
 use crate::config::OAuth;
 use crate::failure::{Class, Failure};
 use crate::http;
+use crate::secret::Secret;
 
 /// How the client shows its id and secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(crate) struct TokenRequest<'a> {
     pub(crate) endpoint: &'a Url,
     pub(crate) style: Style,
     pub(crate) behaviour: Behaviour,
+    /// Sent by the defect `uses-refresh-token` only.
+    pub(crate) refresh: Option<&'a Secret>,
 }
 
 impl TokenRequest<'_> {
@@ -67,7 +70,10 @@ impl TokenRequest<'_> {
 
     /// The parameters of the body.
     fn pairs(&self) -> Vec<(&'static str, &str)> {
-        let mut pairs = vec![("grant_type", "client_credentials")];
+        let mut pairs = match self.refresh {
+            Some(refresh) => vec![("grant_type", "refresh_token"), ("refresh_token", refresh.expose())],
+            None => vec![("grant_type", "client_credentials")],
+        };
         if let Some(scope) = self.oauth.scope.as_deref().filter(|_| !self.behaviour.has(Defect::DropsScope)) {
             pairs.push(("scope", scope));
         }
@@ -84,6 +90,11 @@ impl TokenRequest<'_> {
             pairs.push(("client_secret", self.oauth.client_secret.expose()));
         }
         pairs
+    }
+
+    /// All of it, for the defect `request-in-error`.
+    pub(crate) fn shown(&self) -> String {
+        format!("POST {} authorization: {}", self.endpoint, self.basic())
     }
 
     /// The Basic header: id and secret are form-encoded first.
@@ -119,7 +130,6 @@ mod tests {
 
     use super::*;
     use crate::config::Source;
-    use crate::secret::Secret;
 
     fn oauth(secret: &str) -> OAuth {
         let endpoint = Url::parse("https://issuer.test/token").expect("a URL");
@@ -129,12 +139,13 @@ mod tests {
             client_secret: Secret::new(secret),
             scope: Some("read write".into()),
             audience: None,
+            kept_at: None,
         }
     }
 
     fn request(oauth: &OAuth, style: Style, behaviour: Behaviour) -> TokenRequest<'_> {
         let Source::TokenUrl(endpoint) = &oauth.source else { panic!("the test's own source") };
-        TokenRequest { oauth, endpoint, style, behaviour }
+        TokenRequest { oauth, endpoint, style, behaviour, refresh: None }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use scenario_model::scenario::{Auth, Issuer, IssuerName, OauthSettings, Scenario
 use crate::canary::{Canaries, CanaryMaker};
 use crate::recorder::Recorder;
 use crate::render::{CaFile, SessionFacts};
-use crate::run::faults;
+use crate::run::faults::{self, Filling};
 use crate::run::translate::{IssuerNotes, ServerNotes, SessionNotes, Translator};
 
 /// What all worlds of a process share, because it costs time to make.
@@ -94,6 +94,8 @@ pub fn plain_session(id: &str) -> Session {
         also: Vec::new(),
         oauth: OauthSettings::default(),
         attribution: None,
+        client_of: None,
+        replaces: None,
     }
 }
 
@@ -103,6 +105,7 @@ pub struct World {
     server: flight::FlightSqlServer,
     elsewhere: idp::OtherOrigin,
     issuer_settings: BTreeMap<String, Issuer>,
+    main_secret: String,
     token_lifetime: Duration,
     /// What each session is given.
     pub sessions: BTreeMap<String, (Session, SessionFacts)>,
@@ -141,7 +144,9 @@ impl World {
         let canaries = Arc::new(Canaries::default());
         let mut facts: BTreeMap<String, SessionFacts> = BTreeMap::new();
         for (session, _) in &spec.sessions {
-            facts.insert(session.id.clone(), secrets_for(session, maker, &canaries));
+            let like = session.client_of.as_ref().map(|id| &facts[id]);
+            let new = secrets_for(session, like, maker, &canaries);
+            facts.insert(session.id.clone(), new);
         }
         let translator = Arc::new(Translator::new(recorder.clone(), canaries.clone()));
         for (session, issuer) in &spec.sessions {
@@ -188,7 +193,8 @@ impl World {
             spec.issuers.iter().map(|(name, (settings, _))| (name.clone(), settings.clone())).collect();
         let main = spec.issuers.get(IssuerName::Main.as_str()).or_else(|| spec.issuers.values().next());
         let token_lifetime = Duration::from_secs(main.map_or(3600, |(_, lifetime)| *lifetime));
-        Ok(Self { issuers, server, elsewhere, issuer_settings, token_lifetime, sessions, canaries })
+        let main_secret = first_secret(spec, IssuerName::Main.as_str(), &facts);
+        Ok(Self { issuers, server, elsewhere, issuer_settings, main_secret, token_lifetime, sessions, canaries })
     }
 
     /// Lifetime of the tokens of the issuer `main`, or of the only one, as far as a step waits for it: a subject with a
@@ -212,7 +218,8 @@ impl World {
             settings.fault.clone_from(faults);
         }
         if touched {
-            main.set_faults(faults::of_issuer(&settings, &self.elsewhere.url()));
+            let filling = Filling { elsewhere: &self.elsewhere.url(), secret: &self.main_secret };
+            main.set_faults(faults::of_issuer(&settings, filling));
         }
         if set.rotate_keys {
             main.rotate_keys();
@@ -231,12 +238,18 @@ impl World {
     }
 }
 
-fn secrets_for(session: &Session, maker: &mut CanaryMaker, canaries: &Canaries) -> SessionFacts {
+/// Secrets of a session; with `like` it is the same client as that one.
+fn secrets_for(
+    session: &Session,
+    like: Option<&SessionFacts>,
+    maker: &mut CanaryMaker,
+    canaries: &Canaries,
+) -> SessionFacts {
     let fill = |template: &Option<String>, canary: String| match template {
         Some(template) => template.replace("{canary}", &canary),
         None => canary,
     };
-    let facts = SessionFacts {
+    let mut facts = SessionFacts {
         client_id: fill(&session.oauth.client_id, maker.make(&format!("fc-client-{}-", session.id))),
         client_secret: fill(&session.oauth.client_secret, maker.make("fcs-")),
         username: maker.make("fc-user-"),
@@ -244,6 +257,17 @@ fn secrets_for(session: &Session, maker: &mut CanaryMaker, canaries: &Canaries) 
         token: maker.make("fct-"),
         ..SessionFacts::default()
     };
+    facts.registered_secret = match session.oauth.wrong_secret {
+        true => format!("another-{}", facts.client_secret),
+        false => facts.client_secret.clone(),
+    };
+    if let Some(like) = like {
+        facts.client_id.clone_from(&like.client_id);
+        facts.registered_secret.clone_from(&like.registered_secret);
+        if !session.oauth.wrong_secret {
+            facts.client_secret.clone_from(&like.registered_secret);
+        }
+    }
     canaries.add("client_secret", &facts.client_secret);
     canaries.add_basic("client_secret", &facts.client_id, &facts.client_secret);
     canaries.add("password", &facts.password);
@@ -306,18 +330,29 @@ fn issuer_config(
     config.token.audience = AUDIENCE.to_owned();
     config.token.require_audience = settings.require.contains(&Required::Audience);
     config.token.require_scope = settings.require.contains(&Required::Scope);
-    let clients = spec.sessions.iter().filter(|(_, issuer)| issuer == name).map(|(session, _)| {
-        let facts = &facts[&session.id];
-        let wrong = if session.oauth.wrong_secret { "another-" } else { "" };
-        idp::Client {
-            id: facts.client_id.clone(),
-            secret: idp::Secret::new(format!("{wrong}{}", facts.client_secret)),
-            ..idp::Client::default()
-        }
+    // Two sessions of one client are one client.
+    let secrets: BTreeMap<&str, &str> = spec
+        .sessions
+        .iter()
+        .filter(|(_, issuer)| issuer == name)
+        .map(|(session, _)| &facts[&session.id])
+        .map(|facts| (facts.client_id.as_str(), facts.registered_secret.as_str()))
+        .collect();
+    let clients = secrets.into_iter().map(|(id, secret)| idp::Client {
+        id: id.to_owned(),
+        secret: idp::Secret::new(secret.to_owned()),
+        ..idp::Client::default()
     });
     config.clients = idp::Clients::Registered(clients.collect());
-    config.faults = faults::of_issuer(settings, elsewhere);
+    let secret = first_secret(spec, name, facts);
+    config.faults = faults::of_issuer(settings, Filling { elsewhere, secret: &secret });
     config
+}
+
+/// The client secret of the first session of an issuer.
+fn first_secret(spec: &WorldSpec, issuer: &str, facts: &BTreeMap<String, SessionFacts>) -> String {
+    let first = spec.sessions.iter().find(|(_, name)| name == issuer);
+    first.map(|(session, _)| facts[&session.id].client_secret.clone()).unwrap_or_default()
 }
 
 async fn start_server(
