@@ -10,7 +10,8 @@ use crate::diagnostic::{Diagnostic, FileErrors, Span, word_help};
 use crate::document::Document;
 use crate::event::Vocabulary;
 use crate::lint;
-use crate::scenario::{Check, IssuerFault, Level, Op, Scenario};
+use crate::plan::permutation_id;
+use crate::scenario::{Check, IssuerFault, Level, Op, Scenario, Surface};
 
 /// A scenario file that was read without a mistake.
 #[derive(Debug, Clone)]
@@ -63,7 +64,16 @@ pub fn load_scenario(id: &str, file: &str, text: &str, words: &Vocabulary) -> Re
     let document = Document::parse(file, text)?;
     let mut wrong = Vec::new();
     let mut combinations = Vec::new();
+    let mut names = BTreeSet::new();
     for values in combine(&document, &mut wrong) {
+        let name = permutation_id(id, &values, Surface::Query);
+        if !names.insert(name.clone()) {
+            let message = format!("two permutations are named `{name}`");
+            wrong.push(
+                Diagnostic::new(document.span("/matrix"), message)
+                    .with_help("`1` and `\"1\"` look the same in a name"),
+            );
+        }
         let mut value = document.value.clone();
         fill(&document, &mut value, "", &values, &mut wrong);
         match document.read::<Scenario>(&value) {
