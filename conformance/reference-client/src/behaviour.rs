@@ -156,7 +156,7 @@ named! {
         ParserError = "parser-error": "says of an answer that is no JSON only what the parser says",
         NeedsJsonType = "needs-json-type": "refuses an answer whose media type is not exactly application/json",
         ByteOrderMarkFails = "byte-order-mark-fails": "refuses an answer behind a byte order mark",
-        FirstMemberWins = "first-member-wins": "uses the first of two members of the same name",
+        FirstMemberWins = "first-member-wins": "uses the first of two access tokens in an answer",
         EndlessAnswers = "endless-answers": "reads an answer without a bound of size or time",
         StripsUnprintable = "strips-unprintable": "takes away what cannot stand in a header from a token, and uses the rest",
         NeedsJwt = "needs-jwt": "refuses an access token that is no JWT",

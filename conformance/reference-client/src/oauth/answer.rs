@@ -91,7 +91,7 @@ fn members(body: &[u8], behaviour: Behaviour) -> Result<Map<String, Value>, serd
     serde_json::from_slice(body)
 }
 
-/// The members of an object, read as the defect `first-member-wins` does.
+/// The members of an object, of which the first `access_token` counts, as the defect `first-member-wins` wants it.
 struct FirstWins(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for FirstWins {
@@ -108,7 +108,9 @@ impl<'de> Deserialize<'de> for FirstWins {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FirstWins, A::Error> {
                 let mut members = Map::new();
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    members.entry(name).or_insert(value);
+                    if name != "access_token" || !members.contains_key(&name) {
+                        members.insert(name, value);
+                    }
                 }
                 Ok(FirstWins(members))
             }
