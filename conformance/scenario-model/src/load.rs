@@ -283,6 +283,9 @@ fn check_steps(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnos
     check_faults(document, scenario, wrong);
 }
 
+/// The longest token that an issuer makes.
+const LONGEST_TOKEN: u32 = 1 << 20;
+
 fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
     let of_world = scenario.world.issuer.fault.iter().enumerate();
     let of_world = of_world.map(|(nth, fault)| (format!("/world/issuer/fault/{nth}"), fault));
@@ -299,8 +302,22 @@ fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagno
                     .with_help(format!("exactly one of {}", names.join(", "))),
             );
         }
+        let statuses = [
+            ("status", fault.status),
+            ("but_status", fault.but_status),
+            ("redirect", fault.redirect),
+            ("echo", fault.echo),
+        ];
+        for (key, _) in statuses.iter().filter(|(_, of)| of.is_some_and(|s| !(100..600).contains(&s))) {
+            let span = document.span(&format!("{at}/{key}"));
+            wrong.push(Diagnostic::new(span, format!("`{key}` must be from 100 to 599")));
+        }
+        if fault.long_token.is_some_and(|bytes| bytes > LONGEST_TOKEN) {
+            let span = document.span(&format!("{at}/long_token"));
+            wrong.push(Diagnostic::new(span, format!("`long_token` must be at most {LONGEST_TOKEN}")));
+        }
     }
-    check_places(document, scenario, wrong);
+    check_clients(document, scenario, wrong);
     for (nth, session) in scenario.session.iter().enumerate() {
         for (key, value) in
             [("client_secret", &session.oauth.client_secret), ("client_id", &session.oauth.client_id)]
@@ -343,7 +360,7 @@ fn kinds_of(fault: &IssuerFault) -> [(&'static str, bool); 11] {
 }
 
 /// A session that is the client of another, or takes its place, names one that stands before it.
-fn check_places(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
+fn check_clients(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
     for (nth, session) in scenario.session.iter().enumerate() {
         let before: Vec<&str> = scenario.session[..nth].iter().map(|s| s.id.as_str()).collect();
         for (key, named) in [("client_of", &session.client_of), ("replaces", &session.replaces)] {

@@ -194,7 +194,16 @@ impl World {
         let main = spec.issuers.get(IssuerName::Main.as_str()).or_else(|| spec.issuers.values().next());
         let token_lifetime = Duration::from_secs(main.map_or(3600, |(_, lifetime)| *lifetime));
         let main_secret = first_secret(spec, IssuerName::Main.as_str(), &facts);
-        Ok(Self { issuers, server, elsewhere, issuer_settings, main_secret, token_lifetime, sessions, canaries })
+        Ok(Self {
+            issuers,
+            server,
+            elsewhere,
+            issuer_settings,
+            main_secret,
+            token_lifetime,
+            sessions,
+            canaries,
+        })
     }
 
     /// Lifetime of the tokens of the issuer `main`, or of the only one, as far as a step waits for it: a subject with a

@@ -100,13 +100,15 @@ fn broken_toml_is_a_mistake_with_a_place() {
 }
 
 #[test]
-fn a_fault_that_does_two_things_or_none_is_refused_in_the_world_and_in_a_step() {
+fn a_fault_that_does_two_things_or_none_or_too_much_is_refused() {
     let fault = |members: &str| {
         format!("[[world.issuer.fault]]\nendpoint = \"token\"\n{members}\n\n[[step]]\nid = \"first\"")
     };
     let first = "[[step]]\nid = \"first\"";
     check(first, &fault(""), &["a fault does one thing", "`status`, `patch`"]);
     check(first, &fault("answer = \"html\"\ndelay = \"1s\""), &["a fault does one thing", "a/b.toml:5:"]);
+    check(first, &fault("but_status = 42"), &["`but_status` must be from 100 to 599"]);
+    check(first, &fault("long_token = 9999999"), &["`long_token` must be at most 1048576"]);
     let step = "op = \"query\"\n\n[[step]]\nid = \"change\"\nop = \"world\"\nset = { issuer_fault = [{ endpoint = \"token\" }] }";
     check("op = \"query\"", step, &["a fault does one thing", "a/b.toml:12:"]);
 }
