@@ -36,7 +36,7 @@ impl Behaviour {
 
     /// The bound of one exchange with an issuer; none means that it waits for ever.
     pub(crate) fn issuer_limit(&self) -> Option<Duration> {
-        if self.has(Defect::NoTimeout) {
+        if self.has(Defect::NoTimeout) || self.has(Defect::EndlessAnswers) {
             return None;
         }
         Some(Duration::from_secs(match self.defect {
@@ -48,7 +48,8 @@ impl Behaviour {
 
     /// The bound of a whole call, token and retry included.
     pub(crate) fn call_limit(&self) -> Option<Duration> {
-        (!self.has(Defect::NoTimeout)).then_some(Duration::from_secs(30))
+        let bounded = !self.has(Defect::NoTimeout) && !self.has(Defect::EndlessAnswers);
+        bounded.then_some(Duration::from_secs(30))
     }
 
     /// How long before its end a token of this lifetime is renewed.
@@ -58,6 +59,7 @@ impl Behaviour {
             (Some(Defect::NoSkew), _) => Duration::ZERO,
             (Some(Defect::ThinSkew), _) => Duration::from_millis(200),
             (Some(Defect::LoopsBelowSkew), _) => Duration::from_secs(5),
+            (Some(Defect::LongSkew), _) => Duration::from_secs(300),
             (_, Some(Variant::Skew2s)) => half.min(Duration::from_secs(2)),
             (_, Some(Variant::Skew60s)) => half.min(Duration::from_secs(60)),
             _ => half.min(Duration::from_secs(5)),
@@ -85,6 +87,11 @@ named! {
         Stampede = "stampede": "concurrent queries without a token fetch one each",
         SharedTooBroadly = "shared-too-broadly": "one token for all sessions of the process, whatever their configuration",
         CachesFailures = "caches-failures": "remembers a failed token fetch for ever",
+        KeyedByClientId = "keyed-by-client-id": "keeps one token for each client id as long as the process lives, whatever else differs",
+        PersistsToken = "persists-token": "writes its token to a file and takes it from there after a restart",
+        RenewsInBackground = "renews-in-background": "renews its token although nobody asks anything",
+        TokenPerMetadataCall = "token-per-metadata-call": "fetches a token of its own for each metadata call",
+        LongSkew = "long-skew": "renews a token five minutes before it expires, however short it lives",
 
         NeverRenews = "never-renews": "uses the first token for ever, refused or not",
         NoSkew = "no-skew": "renews a token only after it has expired",
@@ -96,6 +103,11 @@ named! {
         ZeroExpiresIsForever = "zero-expires-is-forever": "takes a lifetime of zero as endless",
 
         ZeroExpiresLoops = "zero-expires-loops": "asks ten times in a row when a token's lifetime is zero",
+        FractionExpiresFails = "fraction-expires-fails": "refuses a lifetime that is not a whole number",
+        HugeExpiresFails = "huge-expires-fails": "refuses a lifetime that does not fit in 32 bits",
+        HugeExpiresWraps = "huge-expires-wraps": "takes a lifetime that does not fit in 32 bits as one that is over",
+        TrustsJwtExpiry = "trusts-jwt-expiry": "reads a token's lifetime from the token, whatever the answer says",
+        UsesRefreshToken = "uses-refresh-token": "renews with a refresh token that came although nobody asked for one",
 
         NoTimeout = "no-timeout": "waits for issuer and server for ever",
         SlowTimeout = "slow-timeout": "waits 20 s for an issuer",
@@ -164,11 +176,26 @@ named! {
         InventsScope = "invents-scope": "asks for the scope `openid` when none is configured",
         FirstScopeOnly = "first-scope-only": "sends the first of several configured scopes",
         RawForm = "raw-form": "puts parameters into the body without form-encoding",
+        IgnoresStatus = "ignores-status": "uses the token of an answer whose status is an error",
+        AcceptsAnyType = "accepts-any-type": "uses a token whatever its type",
+        TypeCaseSensitive = "type-case-sensitive": "knows the token type in one spelling only",
+        NeedsTokenType = "needs-token-type": "refuses an answer without a token type",
+        StrictMembers = "strict-members": "refuses an answer with a member that it does not know",
+        ParserError = "parser-error": "says of an answer that is no JSON only what the parser says",
+        NeedsJsonType = "needs-json-type": "refuses an answer whose media type is not exactly application/json",
+        ByteOrderMarkFails = "byte-order-mark-fails": "refuses an answer behind a byte order mark",
+        FirstMemberWins = "first-member-wins": "uses the first of two access tokens in an answer",
+        EndlessAnswers = "endless-answers": "reads an answer without a bound of size or time",
+        StripsUnprintable = "strips-unprintable": "takes away what cannot stand in a header from a token, and uses the rest",
+        NeedsJwt = "needs-jwt": "refuses an access token that is no JWT",
+        CutsLongToken = "cuts-long-token": "cuts an access token after 4,000 characters",
 
         SecretInError = "secret-in-error": "shows the secret and the issuer's answer in the error text",
         SecretInLog = "secret-in-log": "writes the client secret to its log",
         TokenInLog = "token-in-log": "writes the access token to its log",
         PassesEcho = "passes-echo": "passes on what the issuer echoes, secrets included",
+        CredentialInError = "credential-in-error": "shows the authorization value in the error text of a call that failed",
+        RequestInError = "request-in-error": "shows the token request in the error text when its answer breaks off",
 
         SwallowsErrors = "swallows-errors": "reports a query that failed as one without rows",
         PartialSuccess = "partial-success": "reports a stream that broke as success",

@@ -19,6 +19,8 @@ pub(crate) struct Client {
     /// Held by the defect `stall-holds-lock` only.
     pub(crate) whole: tokio::sync::Mutex<()>,
     providers: Mutex<HashMap<CacheKey, Weak<TokenProvider>>>,
+    /// Filled by the defect `keyed-by-client-id` only.
+    kept: Mutex<Vec<Arc<TokenProvider>>>,
 }
 
 /// Everything that makes two token caches different.
@@ -34,13 +36,19 @@ struct CacheKey {
 
 impl Client {
     pub(crate) fn new(behaviour: Behaviour, log: Log) -> Self {
-        Self { behaviour, log, whole: tokio::sync::Mutex::new(()), providers: Mutex::default() }
+        let whole = tokio::sync::Mutex::new(());
+        Self { behaviour, log, whole, providers: Mutex::default(), kept: Mutex::default() }
     }
 
     /// The token cache of this configuration; it lives as long as a session uses it.
     pub(crate) fn provider(&self, oauth: &OAuth, ca: Option<&[u8]>) -> Result<Arc<TokenProvider>, Failure> {
-        let key =
-            if self.behaviour.has(Defect::SharedTooBroadly) { CacheKey::default() } else { key(oauth, ca) };
+        let key = match self.behaviour.defect {
+            Some(Defect::SharedTooBroadly) => CacheKey::default(),
+            Some(Defect::KeyedByClientId) => {
+                CacheKey { client_id: oauth.client_id.clone(), ..CacheKey::default() }
+            }
+            _ => key(oauth, ca),
+        };
         let mut providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(provider) = providers.get(&key).and_then(Weak::upgrade) {
             return Ok(provider);
@@ -51,6 +59,9 @@ impl Client {
             TokenProvider::new(oauth.clone(), http::client(ca)?, redactor, self.log.clone(), self.behaviour);
         let provider = Arc::new(provider);
         providers.insert(key, Arc::downgrade(&provider));
+        if self.behaviour.has(Defect::KeyedByClientId) {
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&provider));
+        }
         Ok(provider)
     }
 }

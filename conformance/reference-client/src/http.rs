@@ -39,6 +39,14 @@ pub(crate) fn client(ca: Option<&[u8]>) -> Result<Client, Failure> {
         .map_err(|error| Failure::configuration(format!("cannot set up HTTP: {}", text(&error))))
 }
 
+/// The body, however long it is and however long that takes; for the defect `endless-answers`, which keeps none of it.
+pub(crate) async fn without_end(mut response: Response) {
+    while let Ok(Some(_)) = response.chunk().await {
+        // Whoever reads slowly is sent little: the defect shall not cost what it would cost in earnest.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
 /// The body, as long as it is at most `limit` bytes.
 pub(crate) async fn body(
     mut response: Response,

@@ -100,7 +100,15 @@ impl Session {
     }
 
     fn presentable(&self, failure: Failure) -> Failure {
-        let leaks = self.behaviour().has(Defect::PassesEcho) || self.behaviour().has(Defect::SecretInError);
+        let leaks = matches!(
+            self.behaviour().defect,
+            Some(
+                Defect::PassesEcho
+                    | Defect::SecretInError
+                    | Defect::CredentialInError
+                    | Defect::RequestInError
+            )
+        );
         let message = if leaks { shorten(&failure.message) } else { self.redactor.present(&failure.message) };
         Failure { message, ..failure }
     }
@@ -118,14 +126,19 @@ impl Session {
             _ => 1,
         };
         loop {
-            let credentials = self.credentials().await?;
+            let credentials = self.credentials(operation).await?;
             let headers = |call| self.headers(&credentials, user.as_ref(), call);
             let result =
                 flight::run(&self.connection, &self.config.target, operation, &headers, behaviour).await;
-            let Broken { failure, delivered } = match result {
+            let Broken { mut failure, delivered } = match result {
                 Ok(batches) => return Ok(batches),
                 Err(broken) => broken,
             };
+            if behaviour.has(Defect::CredentialInError)
+                && let Some(value) = credentials.values.first()
+            {
+                failure.message = format!("{} (authorization: {})", failure.message, value.expose());
+            }
             match (&self.provider, &credentials.renewable) {
                 (Some(provider), Some(token))
                     if failure.is_unauthenticated() && !delivered && retries > 0 =>
@@ -158,20 +171,23 @@ impl Session {
         }
     }
 
-    async fn credentials(&self) -> Result<Credentials, Failure> {
+    async fn credentials(&self, operation: &Operation) -> Result<Credentials, Failure> {
         let values = match &self.config.auth {
             Auth::None if self.behaviour().has(Defect::EmptyBearer) => vec![Secret::new("Bearer ")],
             Auth::None => Vec::new(),
             Auth::Token(token) => vec![bearer(token)],
             Auth::Basic { username, password } => vec![self.logged_in(username, password).await?],
-            Auth::OAuth(_) => return self.oauth_credentials().await,
+            Auth::OAuth(_) => return self.oauth_credentials(operation).await,
         };
         Ok(Credentials { values, renewable: None })
     }
 
-    async fn oauth_credentials(&self) -> Result<Credentials, Failure> {
+    async fn oauth_credentials(&self, operation: &Operation) -> Result<Credentials, Failure> {
         let behaviour = self.behaviour();
         let provider = self.provider.as_ref().expect("a session with OAuth has a provider");
+        if behaviour.has(Defect::TokenPerMetadataCall) && matches!(operation, Operation::Tables) {
+            provider.forget();
+        }
         let _whole = match behaviour.has(Defect::StallHoldsLock) {
             true => Some(self.client.whole.lock().await),
             false => None,

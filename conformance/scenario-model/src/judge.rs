@@ -212,7 +212,7 @@ fn not_served(reply: &Reply, step: &str, trace: &Trace, context: Context<'_>) ->
     let surface = match context.scenario.step.iter().find(|s| s.id == step).map(|s| s.op) {
         Some(Op::Health) => Surface::Health,
         Some(Op::Tables) => Surface::Tables,
-        Some(Op::Query | Op::World) | None => context.surface,
+        Some(Op::Query | Op::World | Op::Restart) | None => context.surface,
     };
     let ends = trace.events().iter().filter_map(|e| match &e.fact {
         Fact::ServerStreamEnd(end) if end.method == "DoGet" => Some((e, end)),

@@ -7,7 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::event::{Event, Fact, Reply, Said, StepBegin, StepEnd, SubjectExit};
 use crate::judge::{Context, judge};
 use crate::load::ResolvedCheck;
-use crate::scenario::{Op, Scenario, Step, Surface};
+use crate::scenario::{Scenario, Step, Surface};
 use crate::trace::Trace;
 use crate::verdict::Outcome;
 
@@ -68,7 +68,7 @@ fn idle(scenario: &Scenario, check: &ResolvedCheck, said: Said) -> Vec<Event> {
     let mut events = Vec::new();
     let mut push =
         |fact| events.push(Event { seq: events.len() as u64, at_us: events.len() as u64 * 1000, fact });
-    for step in scenario.step.iter().filter(|s| s.op != Op::World) {
+    for step in scenario.step.iter().filter(|s| s.op.is_call()) {
         push(Fact::StepBegin(StepBegin {
             step: step.id.clone(),
             op: "query".into(),

@@ -10,7 +10,8 @@ use crate::diagnostic::{Diagnostic, FileErrors, Span, word_help};
 use crate::document::Document;
 use crate::event::Vocabulary;
 use crate::lint;
-use crate::scenario::{Check, IssuerName, Level, Op, Scenario};
+use crate::plan::permutation_id;
+use crate::scenario::{Check, IssuerFault, IssuerName, Level, Op, Scenario, Surface};
 
 /// A scenario file that was read without a mistake.
 #[derive(Debug, Clone)]
@@ -63,7 +64,16 @@ pub fn load_scenario(id: &str, file: &str, text: &str, words: &Vocabulary) -> Re
     let document = Document::parse(file, text)?;
     let mut wrong = Vec::new();
     let mut combinations = Vec::new();
+    let mut names = BTreeSet::new();
     for values in combine(&document, &mut wrong) {
+        let name = permutation_id(id, &values, Surface::Query);
+        if !names.insert(name.clone()) {
+            let message = format!("two permutations are named `{name}`");
+            wrong.push(
+                Diagnostic::new(document.span("/matrix"), message)
+                    .with_help("`1` and `\"1\"` look the same in a name"),
+            );
+        }
         let mut value = document.value.clone();
         fill(&document, &mut value, "", &values, &mut wrong);
         match document.read::<Scenario>(&value) {
@@ -304,29 +314,42 @@ fn check_profile(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagn
     }
 }
 
+/// The longest token that an issuer makes.
+const LONGEST_TOKEN: u32 = 1 << 20;
+
 fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
-    for (nth, fault) in scenario.world.issuer.fault.iter().enumerate() {
-        let kinds = [
-            fault.status.is_some(),
-            fault.patch.is_some(),
-            fault.redirect.is_some(),
-            fault.echo.is_some(),
-            fault.refused,
-            fault.reset,
-            fault.redirect_within.is_some(),
-            fault.delay.is_some(),
-            fault.endless,
-        ];
-        if kinds.iter().filter(|k| **k).count() != 1 {
+    let of_world = scenario.world.issuer.fault.iter().enumerate();
+    let of_world = of_world.map(|(nth, fault)| (format!("/world/issuer/fault/{nth}"), fault));
+    let of_steps = scenario.step.iter().enumerate().flat_map(|(step_nth, step)| {
+        let faults = step.set.issuer_fault.iter().flatten().enumerate();
+        faults.map(move |(nth, fault)| (format!("/step/{step_nth}/set/issuer_fault/{nth}"), fault))
+    });
+    for (at, fault) in of_world.chain(of_steps) {
+        let kinds = kinds_of(fault);
+        if kinds.iter().filter(|(_, there)| *there).count() != 1 {
+            let names: Vec<String> = kinds.iter().map(|(name, _)| format!("`{name}`")).collect();
             wrong.push(
-                Diagnostic::new(
-                    document.span(&format!("/world/issuer/fault/{nth}")),
-                    "a fault does one thing",
-                )
-                .with_help("exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`, `redirect_within`, `delay`, `endless`"),
+                Diagnostic::new(document.span(&at), "a fault does one thing")
+                    .with_help(format!("exactly one of {}", names.join(", "))),
             );
         }
+        let statuses = [
+            ("status", fault.status),
+            ("but_status", fault.but_status),
+            ("redirect", fault.redirect),
+            ("redirect_within", fault.redirect_within),
+            ("echo", fault.echo),
+        ];
+        for (key, _) in statuses.iter().filter(|(_, of)| of.is_some_and(|s| !(100..600).contains(&s))) {
+            let span = document.span(&format!("{at}/{key}"));
+            wrong.push(Diagnostic::new(span, format!("`{key}` must be from 100 to 599")));
+        }
+        if fault.long_token.is_some_and(|bytes| bytes > LONGEST_TOKEN) {
+            let span = document.span(&format!("{at}/long_token"));
+            wrong.push(Diagnostic::new(span, format!("`long_token` must be at most {LONGEST_TOKEN}")));
+        }
     }
+    check_clients(document, scenario, wrong);
     for (nth, session) in scenario.session.iter().enumerate() {
         for (key, value) in
             [("client_secret", &session.oauth.client_secret), ("client_id", &session.oauth.client_id)]
@@ -348,6 +371,44 @@ fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagno
                         .with_help(word_help(part, FIELDS)),
                 );
             }
+        }
+    }
+}
+
+fn kinds_of(fault: &IssuerFault) -> [(&'static str, bool); 12] {
+    [
+        ("status", fault.status.is_some()),
+        ("patch", fault.patch.is_some()),
+        ("redirect", fault.redirect.is_some()),
+        ("echo", fault.echo.is_some()),
+        ("refused", fault.refused),
+        ("reset", fault.reset),
+        ("answer", fault.answer.is_some()),
+        ("content_type", fault.content_type.is_some()),
+        ("but_status", fault.but_status.is_some()),
+        ("long_token", fault.long_token.is_some()),
+        ("delay", fault.delay.is_some()),
+        ("redirect_within", fault.redirect_within.is_some()),
+    ]
+}
+
+/// A session that is the client of another, or takes its place, names one that stands before it.
+fn check_clients(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
+    for (nth, session) in scenario.session.iter().enumerate() {
+        let before: Vec<&str> = scenario.session[..nth].iter().map(|s| s.id.as_str()).collect();
+        for (key, named) in [("client_of", &session.client_of), ("replaces", &session.replaces)] {
+            if let Some(named) = named.as_ref().filter(|named| !before.contains(&named.as_str())) {
+                let span = document.span(&format!("/session/{nth}/{key}"));
+                wrong.push(
+                    Diagnostic::new(span, format!("`{key}` names `{named}`, which is no earlier session"))
+                        .with_help(word_help(named, before.iter().copied())),
+                );
+            }
+        }
+        let own = session.oauth.client_id.is_some() || session.oauth.client_secret.is_some();
+        if session.client_of.is_some() && own {
+            let span = document.span(&format!("/session/{nth}/client_of"));
+            wrong.push(Diagnostic::new(span, "`client_of` goes with no `client_id` and no `client_secret`"));
         }
     }
 }

@@ -162,6 +162,14 @@ fn not_applicable(combination: &Combination, surface: Surface, manifest: &Manife
     if !manifest.has_surface(surface) {
         return Some(format!("the subject has no surface `{}`", word(surface)));
     }
+    let asked = combination.scenario.step.iter().filter_map(|step| match step.op {
+        Op::Health => Some(Surface::Health),
+        Op::Tables => Some(Surface::Tables),
+        Op::Query | Op::World | Op::Restart => None,
+    });
+    if let Some(missing) = asked.into_iter().find(|surface| !manifest.has_surface(*surface)) {
+        return Some(format!("the subject has no surface `{}`", word(missing)));
+    }
     let missing = needs(combination).into_iter().find(|need| !manifest.has(*need))?;
     Some(format!("the subject does not declare `{}`", word(missing)))
 }
@@ -175,7 +183,7 @@ fn needs(combination: &Combination) -> Vec<Need> {
         }
     }
     let a_is_written = scenario.session.iter().any(|s| s.id == "a");
-    if !a_is_written && scenario.step.iter().any(|s| s.session == "a" && s.op != Op::World) {
+    if !a_is_written && scenario.step.iter().any(|s| s.session == "a" && s.op.is_call()) {
         needs.push(Need::Oauth);
     }
     for session in &scenario.session {

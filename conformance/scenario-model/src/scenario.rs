@@ -367,8 +367,9 @@ pub enum StallHow {
     SynBlackhole,
 }
 
-/// A way in which an issuer misbehaves: exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`,
-/// `redirect_within`, `delay`, `endless`.
+/// A way in which an issuer misbehaves: exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`, `answer`,
+/// `content_type`, `but_status`, `long_token`, `delay`, `redirect_within`. In `body` and `patch` the text `<secret>` stands for
+/// the secret of the issuer's first session; in `patch` also `<issuer>`, `<elsewhere>` and `<plain-elsewhere>` for addresses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerFault {
@@ -399,13 +400,46 @@ pub struct IssuerFault {
     /// The connection is reset.
     #[serde(default)]
     pub reset: bool,
-    /// Redirect with this status to the same endpoint, which then answers well.
-    pub redirect_within: Option<u16>,
+    /// Something else than the right answer, or less, or more.
+    pub answer: Option<AnswerFault>,
+    /// The right answer under this media type; under none if empty.
+    pub content_type: Option<String>,
+    /// The right answer with this status.
+    pub but_status: Option<u16>,
+    /// The right answer with an access token of at least so many bytes, which is valid.
+    pub long_token: Option<u32>,
     /// The right answer, so much later.
     pub delay: Option<Seconds>,
-    /// The answer never ends.
-    #[serde(default)]
-    pub endless: bool,
+    /// Redirect with this status to the same endpoint, which then answers well.
+    pub redirect_within: Option<u16>,
+}
+
+/// What an issuer makes of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerFault {
+    /// A page, as a captive portal sends it, with status 200.
+    Html,
+    /// No body.
+    Empty,
+    /// JSON that ends too early, in an answer of the right length.
+    CutShort,
+    /// Ten thousand arrays in each other.
+    DeeplyNested,
+    /// A body that never ends.
+    Endless,
+    /// The right answer, compressed although nobody asked for that.
+    Gzip,
+    /// The right answer behind a byte order mark.
+    ByteOrderMark,
+    /// Each member twice, first with a wrong value.
+    DuplicateMembers,
+    /// The connection is closed in the middle of the body.
+    Truncated,
+    /// The connection is reset in the middle of the body.
+    ResetMidBody,
+    /// The connection is closed instead of an answer.
+    ClosedUnanswered,
 }
 
 /// The Flight SQL server. It takes the ways in that the sessions use.
@@ -510,6 +544,10 @@ pub struct Session {
     pub oauth: OauthSettings,
     /// The attribution switch, if the subject has one.
     pub attribution: Option<bool>,
+    /// It is the same client as this session: its id, and its secret too unless `wrong_secret` is set.
+    pub client_of: Option<String>,
+    /// It takes the place of this session, as saved settings do: that is closed first, and this one has its name.
+    pub replaces: Option<String>,
 }
 
 /// Name of an issuer of a world.
@@ -655,6 +693,18 @@ pub enum Op {
     Tables,
     /// Changes the world.
     World,
+    /// Ends the subject and starts it anew; its sessions are opened again when they are needed.
+    Restart,
+}
+
+impl Op {
+    /// It is asked of a session.
+    pub fn is_call(self) -> bool {
+        match self {
+            Self::Query | Self::Health | Self::Tables => true,
+            Self::World | Self::Restart => false,
+        }
+    }
 }
 
 /// Changes of a world.

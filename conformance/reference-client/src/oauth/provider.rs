@@ -1,6 +1,6 @@
 //! One cache per configuration: hands out tokens, fetches them when needed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode, header};
@@ -18,6 +18,7 @@ use crate::failure::{Class, Failure, within};
 use crate::http;
 use crate::log::Log;
 use crate::redact::Redactor;
+use crate::secret::Secret;
 
 const MAX_ANSWER: usize = 256 * 1024;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -51,6 +52,8 @@ struct Known {
     pause_until: Option<Instant>,
     /// Kept by the defect `caches-failures` only.
     failure: Option<Failure>,
+    /// Kept by the defect `uses-refresh-token` only.
+    refresh: Option<Secret>,
 }
 
 impl TokenProvider {
@@ -62,7 +65,9 @@ impl TokenProvider {
         behaviour: Behaviour,
     ) -> Self {
         let discovery = SingleFlight::new();
-        let inner = Inner { oauth, http, behaviour, log, redactor, discovery, known: Arc::default() };
+        let known = Known { token: persisted(&oauth), ..Known::default() };
+        let known = Arc::new(Mutex::new(known));
+        let inner = Inner { oauth, http, behaviour, log, redactor, discovery, known };
         Self { inner: Arc::new(inner), fetches: SingleFlight::new() }
     }
 
@@ -120,6 +125,11 @@ impl TokenProvider {
         }
     }
 
+    /// Nothing is cached any more; for the defect `token-per-metadata-call`.
+    pub(crate) fn forget(&self) {
+        self.inner.lock().token = None;
+    }
+
     async fn fetch(&self) -> Result<Token, Failure> {
         let inner = Arc::clone(&self.inner);
         if inner.behaviour.has(Defect::Stampede) {
@@ -132,7 +142,43 @@ impl TokenProvider {
             let metadata = discover(&inner.http, issuer, inner.behaviour, None).await?;
             inner.lock().metadata = Some(metadata);
         }
-        self.fetches.run(|| async move { inner.fetch().await }).await
+        let first = inner.lock().token.is_none();
+        let fetched = self.fetches.run(|| async move { inner.fetch().await }).await;
+        if let Ok(token) = &fetched
+            && first
+            && self.inner.behaviour.has(Defect::RenewsInBackground)
+        {
+            tokio::spawn(keep_fresh(Arc::downgrade(&self.inner), token.clone()));
+        }
+        fetched
+    }
+}
+
+/// Renews the token of a provider as long as that lives; for the defect `renews-in-background`.
+async fn keep_fresh(provider: Weak<Inner>, mut token: Token) {
+    loop {
+        let Some(skew) = provider.upgrade().map(|inner| inner.behaviour.skew(token.lifetime)) else { return };
+        tokio::time::sleep(token.lifetime.saturating_sub(skew)).await;
+        let Some(inner) = provider.upgrade() else { return };
+        match inner.fetch().await {
+            Ok(renewed) => token = renewed,
+            Err(_) => return,
+        }
+    }
+}
+
+/// The token that an earlier process has left behind; for the defect `persists-token`.
+fn persisted(oauth: &OAuth) -> Option<Token> {
+    let value = std::fs::read_to_string(oauth.kept_at.as_ref()?).ok()?;
+    let lifetime = Duration::from_secs(3600);
+    Some(Token { value: Secret::new(value), asked_at: Instant::now(), lifetime })
+}
+
+/// Leaves the token behind; for the defect `persists-token`.
+fn persist(oauth: &OAuth, token: &Token) {
+    if let Some(path) = &oauth.kept_at {
+        // A client that keeps its tokens in a file does not fail when there is no room.
+        let _ = std::fs::write(path, token.value.expose());
     }
 }
 
@@ -151,7 +197,10 @@ impl Inner {
         let result = self.fetch_now().await;
         let mut known = self.lock();
         match &result {
-            Ok(token) => known.token = Some(token.clone()),
+            Ok(token) => {
+                persist(&self.oauth, token);
+                known.token = Some(token.clone());
+            }
             Err(failure) if self.behaviour.has(Defect::CachesFailures) => {
                 known.failure = Some(failure.clone())
             }
@@ -241,15 +290,36 @@ impl Inner {
             self.log.line(format!("debug: token request with client_id={id} client_secret={secret}"));
         }
         let asked_at = Instant::now();
-        let request = TokenRequest { oauth: &self.oauth, endpoint, style, behaviour: self.behaviour };
-        let response = request.send(&self.http).await?;
+        let refresh = self.lock().refresh.clone();
+        let (oauth, behaviour) = (&self.oauth, self.behaviour);
+        let request = TokenRequest { oauth, endpoint, style, behaviour, refresh: refresh.as_ref() };
+        let response = request.send(&self.http).await;
+        let response = response.map_err(|failure| self.with_request(failure, &request))?;
         let status = response.status();
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             self.lock().pause_until =
                 response.headers().get(header::RETRY_AFTER).map(|value| Instant::now() + pause(value));
         }
-        let body = http::body(response, MAX_ANSWER, Class::Token, "the token request failed").await?;
+        if self.behaviour.has(Defect::NeedsJsonType)
+            && response.headers().get(header::CONTENT_TYPE).is_none_or(|found| found != "application/json")
+        {
+            return Err(Failure::new(Class::Token, "the token endpoint's answer is not `application/json`"));
+        }
+        if self.behaviour.has(Defect::EndlessAnswers) && response.content_length().is_none() {
+            http::without_end(response).await;
+            return Err(Failure::new(Class::Token, "the token endpoint's answer ended at last"));
+        }
+        let body = http::body(response, MAX_ANSWER, Class::Token, "the token request failed").await;
+        let body = body.map_err(|failure| self.with_request(failure, &request))?;
         Ok((status, body, asked_at))
+    }
+
+    /// The failure, and what was sent if the defect `request-in-error` wants it.
+    fn with_request(&self, failure: Failure, request: &TokenRequest<'_>) -> Failure {
+        match self.behaviour.has(Defect::RequestInError) {
+            true => Failure { message: format!("{} ({})", failure.message, request.shown()), ..failure },
+            false => failure,
+        }
     }
 
     fn read(
@@ -276,7 +346,9 @@ impl Inner {
         if self.behaviour.has(Defect::TokenInLog) {
             self.log.line(format!("debug: got access_token={}", granted.value.expose()));
         }
-        self.lock().style = Some(style).filter(|_| !self.behaviour.has(Defect::ForgetsStyle));
+        let mut known = self.lock();
+        known.style = Some(style).filter(|_| !self.behaviour.has(Defect::ForgetsStyle));
+        known.refresh = granted.refresh;
         Ok(Token { value: granted.value, asked_at, lifetime: granted.lifetime })
     }
 

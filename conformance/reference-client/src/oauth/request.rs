@@ -10,6 +10,7 @@ use crate::behaviour::{Behaviour, Defect};
 use crate::config::OAuth;
 use crate::failure::{Class, Failure};
 use crate::http;
+use crate::secret::Secret;
 
 /// How the client shows its id and secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(crate) struct TokenRequest<'a> {
     pub(crate) endpoint: &'a Url,
     pub(crate) style: Style,
     pub(crate) behaviour: Behaviour,
+    /// Sent by the defect `uses-refresh-token` only.
+    pub(crate) refresh: Option<&'a Secret>,
 }
 
 impl TokenRequest<'_> {
@@ -84,7 +87,10 @@ impl TokenRequest<'_> {
 
     /// The parameters of the body.
     fn pairs(&self) -> Vec<(&'static str, &str)> {
-        let mut pairs = vec![("grant_type", "client_credentials")];
+        let mut pairs = match self.refresh {
+            Some(refresh) => vec![("grant_type", "refresh_token"), ("refresh_token", refresh.expose())],
+            None => vec![("grant_type", "client_credentials")],
+        };
         if let Some(scope) = self.oauth.scope.as_deref().filter(|_| !self.behaviour.has(Defect::DropsScope)) {
             let first = scope.split(' ').next().unwrap_or(scope);
             pairs.push(("scope", if self.behaviour.has(Defect::FirstScopeOnly) { first } else { scope }));
@@ -105,6 +111,11 @@ impl TokenRequest<'_> {
             pairs.push(("client_secret", self.oauth.client_secret.expose()));
         }
         pairs
+    }
+
+    /// All of it, for the defect `request-in-error`.
+    pub(crate) fn shown(&self) -> String {
+        format!("POST {} authorization: {}", self.endpoint, basic(self.oauth, self.behaviour))
     }
 
     fn url(&self) -> Url {
@@ -140,7 +151,6 @@ mod tests {
 
     use super::*;
     use crate::config::Source;
-    use crate::secret::Secret;
 
     fn oauth(secret: &str) -> OAuth {
         let endpoint = Url::parse("https://issuer.test/token").expect("a URL");
@@ -150,12 +160,13 @@ mod tests {
             client_secret: Secret::new(secret),
             scope: Some("read write".into()),
             audience: None,
+            kept_at: None,
         }
     }
 
     fn request(oauth: &OAuth, style: Style, behaviour: Behaviour) -> TokenRequest<'_> {
         let Source::TokenUrl(endpoint) = &oauth.source else { panic!("the test's own source") };
-        TokenRequest { oauth, endpoint, style, behaviour }
+        TokenRequest { oauth, endpoint, style, behaviour, refresh: None }
     }
 
     #[test]

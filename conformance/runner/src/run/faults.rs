@@ -6,22 +6,28 @@ use std::time::Duration;
 use flightsql_server as flight;
 use mock_idp as idp;
 use scenario_model::scenario::{
-    AnswerMoment, Code, Endpoint, FlightMethod, Issuer, IssuerFault, Rendezvous, ServerFault, StallHow,
+    AnswerFault, AnswerMoment, Code, Endpoint, FlightMethod, Issuer, IssuerFault, Rendezvous, ServerFault,
+    StallHow,
 };
 use serde_json::{Map, Value};
 
 /// A patch value that removes a member, because TOML has no `null`.
 const ABSENT: &str = "<absent>";
 
-/// Addresses that a fault may name.
+/// A text in a body or a patch that stands for the secret of the issuer's first session.
+const SECRET: &str = "<secret>";
+
+/// What the placeholders of faults stand for.
 #[derive(Debug, Clone, Default)]
-pub struct Addresses {
+pub struct Filling {
     /// The published issuer.
     pub issuer: String,
     /// Another origin.
     pub elsewhere: String,
     /// Another origin, without TLS.
     pub plain_elsewhere: String,
+    /// The secret of the issuer's first session.
+    pub secret: String,
 }
 
 /// Some fault names the issuer, whose address is known only once it is started.
@@ -33,7 +39,7 @@ pub fn name_the_issuer(settings: &Issuer) -> bool {
 }
 
 /// The faults of an issuer, its stall first.
-pub fn of_issuer(settings: &Issuer, at: &Addresses) -> Vec<idp::Fault> {
+pub fn of_issuer(settings: &Issuer, filling: &Filling) -> Vec<idp::Fault> {
     let stall = settings.stall.map(|stall| idp::Fault {
         endpoint: endpoint(stall.endpoint),
         kind: idp::FaultKind::Stall(match stall.how {
@@ -48,7 +54,7 @@ pub fn of_issuer(settings: &Issuer, at: &Addresses) -> Vec<idp::Fault> {
     });
     let others = settings.fault.iter().map(|fault| idp::Fault {
         endpoint: endpoint(fault.endpoint),
-        kind: kind(fault, at),
+        kind: kind(fault, filling),
         after: fault.after,
         times: fault.times,
         scope: idp::Scope::default(),
@@ -63,40 +69,64 @@ fn endpoint(endpoint: Endpoint) -> idp::Endpoint {
     }
 }
 
-fn kind(fault: &IssuerFault, at: &Addresses) -> idp::FaultKind {
+fn kind(fault: &IssuerFault, filling: &Filling) -> idp::FaultKind {
     if fault.refused {
         idp::FaultKind::Refused
     } else if fault.reset {
         idp::FaultKind::Reset
     } else if let Some(status) = fault.redirect {
-        idp::FaultKind::Redirect { status, location: format!("{}/moved", at.elsewhere.trim_end_matches('/')) }
+        let location = format!("{}/moved", filling.elsewhere.trim_end_matches('/'));
+        idp::FaultKind::Redirect { status, location }
     } else if let Some(status) = fault.echo {
         idp::FaultKind::Echo { status }
     } else if let Some(patch) = &fault.patch {
-        idp::FaultKind::Patch(patch_of(patch, at))
+        idp::FaultKind::Patch(patch_of(patch, filling))
     } else if let Some(status) = fault.redirect_within {
         idp::FaultKind::RedirectSameOrigin { status }
+    } else if let Some(answer) = fault.answer {
+        answer_of(answer)
+    } else if let Some(content_type) = &fault.content_type {
+        idp::FaultKind::ContentType { content_type: content_type.clone() }
+    } else if let Some(status) = fault.but_status {
+        idp::FaultKind::Status { status }
+    } else if let Some(bytes) = fault.long_token {
+        idp::FaultKind::LongToken { bytes }
     } else if let Some(delay) = fault.delay {
-        idp::FaultKind::Delay { ms: (delay.0 * 1e3) as u64, jitter_ms: 0 }
-    } else if fault.endless {
-        idp::FaultKind::Endless
+        idp::FaultKind::delay(Duration::from_secs_f64(delay.0))
     } else {
         idp::FaultKind::Respond {
             status: fault.status.expect("the loader lets only whole faults through"),
             headers: fault.headers.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-            body: fault.body.clone().unwrap_or_default(),
+            body: fault.body.clone().unwrap_or_default().replace(SECRET, &filling.secret),
         }
     }
 }
 
-fn patch_of(patch: &BTreeMap<String, Value>, at: &Addresses) -> Value {
+fn answer_of(answer: AnswerFault) -> idp::FaultKind {
+    match answer {
+        AnswerFault::Html => idp::FaultKind::Html,
+        AnswerFault::Empty => idp::FaultKind::EmptyBody,
+        AnswerFault::CutShort => idp::FaultKind::CutDocument { fraction: 0.5 },
+        AnswerFault::DeeplyNested => idp::FaultKind::DeepNesting { depth: 10_000 },
+        AnswerFault::Endless => idp::FaultKind::Endless,
+        AnswerFault::Gzip => idp::FaultKind::Gzip,
+        AnswerFault::ByteOrderMark => idp::FaultKind::ByteOrderMark,
+        AnswerFault::DuplicateMembers => idp::FaultKind::DuplicateMembers,
+        AnswerFault::Truncated => idp::FaultKind::Truncate { fraction: 0.5 },
+        AnswerFault::ResetMidBody => idp::FaultKind::ResetMidBody { fraction: 0.5 },
+        AnswerFault::ClosedUnanswered => idp::FaultKind::CloseWithoutAnswer,
+    }
+}
+
+fn patch_of(patch: &BTreeMap<String, Value>, filling: &Filling) -> Value {
     let members = patch.iter().map(|(name, value)| {
         let value = match value.as_str() {
             Some(ABSENT) => Value::Null,
             Some(text) => Value::from(
-                text.replace("<issuer>", &at.issuer)
-                    .replace("<elsewhere>", &at.elsewhere)
-                    .replace("<plain-elsewhere>", &at.plain_elsewhere),
+                text.replace("<issuer>", &filling.issuer)
+                    .replace("<elsewhere>", &filling.elsewhere)
+                    .replace("<plain-elsewhere>", &filling.plain_elsewhere)
+                    .replace(SECRET, &filling.secret),
             ),
             None => value.clone(),
         };

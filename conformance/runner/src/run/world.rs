@@ -13,7 +13,7 @@ use scenario_model::scenario::{
 use crate::canary::{Canaries, CanaryMaker};
 use crate::recorder::Recorder;
 use crate::render::{CaFile, SessionFacts};
-use crate::run::faults;
+use crate::run::faults::{self, Filling};
 use crate::run::translate::{IssuerNotes, ServerNotes, SessionNotes, Translator};
 
 /// What all worlds of a process share, because it costs time to make.
@@ -105,6 +105,8 @@ pub fn plain_session(id: &str) -> Session {
         also: Vec::new(),
         oauth: OauthSettings::default(),
         attribution: None,
+        client_of: None,
+        replaces: None,
     }
 }
 
@@ -114,6 +116,7 @@ pub struct World {
     server: flight::FlightSqlServer,
     elsewhere: [idp::OtherOrigin; 2],
     issuer_settings: BTreeMap<String, Issuer>,
+    main_secret: String,
     token_lifetime: Duration,
     /// What each session is given.
     pub sessions: BTreeMap<String, (Session, SessionFacts)>,
@@ -158,7 +161,9 @@ impl World {
         let canaries = Arc::new(Canaries::default());
         let mut facts: BTreeMap<String, SessionFacts> = BTreeMap::new();
         for (session, _) in &spec.sessions {
-            facts.insert(session.id.clone(), secrets_for(session, maker, &canaries));
+            let like = session.client_of.as_ref().map(|id| &facts[id]);
+            let new = secrets_for(session, like, maker, &canaries);
+            facts.insert(session.id.clone(), new);
         }
         let translator = Arc::new(Translator::new(recorder.clone(), canaries.clone()));
         for (session, issuer) in &spec.sessions {
@@ -185,7 +190,8 @@ impl World {
             let base = discovered.strip_suffix(WELL_KNOWN).expect("discovery is at the well-known path");
             let configured = format!("{base}{slash}");
             if faults::name_the_issuer(settings) {
-                issuer.set_faults(faults::of_issuer(settings, &addresses(&elsewhere, &issuer)));
+                let secret = first_secret(spec, name, &facts);
+                issuer.set_faults(faults::of_issuer(settings, &filling(&elsewhere, &issuer, secret)));
             }
             let using: Vec<&(Session, String)> = spec.sessions.iter().filter(|(_, i)| i == name).collect();
             translator.add_issuer(
@@ -216,7 +222,17 @@ impl World {
             spec.issuers.iter().map(|(name, (settings, _))| (name.clone(), settings.clone())).collect();
         let main = spec.issuers.get(IssuerName::Main.as_str()).or_else(|| spec.issuers.values().next());
         let token_lifetime = Duration::from_secs(main.map_or(3600, |(_, lifetime)| *lifetime));
-        Ok(Self { issuers, server, elsewhere, issuer_settings, token_lifetime, sessions, canaries })
+        let main_secret = first_secret(spec, IssuerName::Main.as_str(), &facts);
+        Ok(Self {
+            issuers,
+            server,
+            elsewhere,
+            issuer_settings,
+            main_secret,
+            token_lifetime,
+            sessions,
+            canaries,
+        })
     }
 
     /// Lifetime of the tokens of the issuer `main`, or of the only one, as far as a step waits for it: a subject with a
@@ -240,7 +256,7 @@ impl World {
             settings.fault.clone_from(faults);
         }
         if touched {
-            main.set_faults(faults::of_issuer(&settings, &addresses(&self.elsewhere, main)));
+            main.set_faults(faults::of_issuer(&settings, &filling(&self.elsewhere, main, self.main_secret.clone())));
         }
         if set.rotate_keys {
             main.rotate_keys();
@@ -259,12 +275,18 @@ impl World {
     }
 }
 
-fn secrets_for(session: &Session, maker: &mut CanaryMaker, canaries: &Canaries) -> SessionFacts {
+/// Secrets of a session; with `like` it is the same client as that one.
+fn secrets_for(
+    session: &Session,
+    like: Option<&SessionFacts>,
+    maker: &mut CanaryMaker,
+    canaries: &Canaries,
+) -> SessionFacts {
     let fill = |template: &Option<String>, canary: String| match template {
         Some(template) => template.replace("{canary}", &canary),
         None => canary,
     };
-    let facts = SessionFacts {
+    let mut facts = SessionFacts {
         client_id: fill(&session.oauth.client_id, maker.make(&format!("fc-client-{}-", session.id))),
         client_secret: fill(&session.oauth.client_secret, maker.make("fcs-")),
         username: maker.make("fc-user-"),
@@ -272,6 +294,17 @@ fn secrets_for(session: &Session, maker: &mut CanaryMaker, canaries: &Canaries) 
         token: maker.make("fct-"),
         ..SessionFacts::default()
     };
+    facts.registered_secret = match session.oauth.wrong_secret {
+        true => format!("another-{}", facts.client_secret),
+        false => facts.client_secret.clone(),
+    };
+    if let Some(like) = like {
+        facts.client_id.clone_from(&like.client_id);
+        facts.registered_secret.clone_from(&like.registered_secret);
+        if !session.oauth.wrong_secret {
+            facts.client_secret.clone_from(&like.registered_secret);
+        }
+    }
     canaries.add("client_secret", &facts.client_secret);
     canaries.add_basic("client_secret", &facts.client_id, &facts.client_secret);
     canaries.add("password", &facts.password);
@@ -286,13 +319,13 @@ fn set(setting: &Option<String>) -> Option<String> {
 }
 
 /// What faults of an issuer may name, once it is started.
-fn addresses(elsewhere: &[idp::OtherOrigin; 2], issuer: &idp::MockIdp) -> faults::Addresses {
-    faults::Addresses { issuer: issuer.issuer(), ..early_addresses(elsewhere) }
+fn filling(elsewhere: &[idp::OtherOrigin; 2], issuer: &idp::MockIdp, secret: String) -> Filling {
+    Filling { issuer: issuer.issuer(), ..early_filling(elsewhere, secret) }
 }
 
 /// The same while the issuer has no address yet.
-fn early_addresses([elsewhere, plain]: &[idp::OtherOrigin; 2]) -> faults::Addresses {
-    faults::Addresses { issuer: String::new(), elsewhere: elsewhere.url(), plain_elsewhere: plain.url() }
+fn early_filling([elsewhere, plain]: &[idp::OtherOrigin; 2], secret: String) -> Filling {
+    Filling { issuer: String::new(), elsewhere: elsewhere.url(), plain_elsewhere: plain.url(), secret }
 }
 
 fn session_notes(session: &Session, issuer: &str, facts: &SessionFacts) -> SessionNotes {
@@ -355,17 +388,21 @@ fn issuer_config(
             config.token.require_scope = settings.require.contains(&Required::Scope);
         }
     }
-    let clients = spec.sessions.iter().filter(|(_, issuer)| issuer == name).map(|(session, _)| {
-        let facts = &facts[&session.id];
-        let wrong = if session.oauth.wrong_secret { "another-" } else { "" };
-        idp::Client {
-            id: facts.client_id.clone(),
-            secret: idp::Secret::new(format!("{wrong}{}", facts.client_secret)),
-            ..idp::Client::default()
-        }
+    // Two sessions of one client are one client.
+    let secrets: BTreeMap<&str, &str> = spec
+        .sessions
+        .iter()
+        .filter(|(_, issuer)| issuer == name)
+        .map(|(session, _)| &facts[&session.id])
+        .map(|facts| (facts.client_id.as_str(), facts.registered_secret.as_str()))
+        .collect();
+    let clients = secrets.into_iter().map(|(id, secret)| idp::Client {
+        id: id.to_owned(),
+        secret: idp::Secret::new(secret.to_owned()),
+        ..idp::Client::default()
     });
     config.clients = idp::Clients::Registered(clients.collect());
-    config.faults = faults::of_issuer(settings, &early_addresses(elsewhere));
+    config.faults = faults::of_issuer(settings, &early_filling(elsewhere, first_secret(spec, name, facts)));
     Ok(config)
 }
 
@@ -387,6 +424,12 @@ fn like_provider(config: &mut idp::Config, provider: Provider, settings: &Issuer
         config.path = example.strip_suffix(suffix.as_str()).unwrap_or(&example).to_owned();
     }
     Ok(())
+}
+
+/// The client secret of the first session of an issuer.
+fn first_secret(spec: &WorldSpec, issuer: &str, facts: &BTreeMap<String, SessionFacts>) -> String {
+    let first = spec.sessions.iter().find(|(_, name)| name == issuer);
+    first.map(|(session, _)| facts[&session.id].client_secret.clone()).unwrap_or_default()
 }
 
 async fn start_server(

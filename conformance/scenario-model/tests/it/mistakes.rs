@@ -135,3 +135,34 @@ fn a_check_that_silence_could_satisfy_is_refused() {
 fn broken_toml_is_a_mistake_with_a_place() {
     check("level  = \"MUST\"", "level  = MUST\"", &["a/b.toml:11:"]);
 }
+
+#[test]
+fn a_fault_that_does_two_things_or_none_or_too_much_is_refused() {
+    let fault = |members: &str| {
+        format!("[[world.issuer.fault]]\nendpoint = \"token\"\n{members}\n\n[[step]]\nid = \"first\"")
+    };
+    let first = "[[step]]\nid = \"first\"";
+    check(first, &fault(""), &["a fault does one thing", "`status`, `patch`"]);
+    check(first, &fault("answer = \"html\"\ndelay = \"1s\""), &["a fault does one thing", "a/b.toml:5:"]);
+    check(first, &fault("but_status = 42"), &["`but_status` must be from 100 to 599"]);
+    check(first, &fault("long_token = 9999999"), &["`long_token` must be at most 1048576"]);
+    let step = "op = \"query\"\n\n[[step]]\nid = \"change\"\nop = \"world\"\nset = { issuer_fault = [{ endpoint = \"token\" }] }";
+    check("op = \"query\"", step, &["a fault does one thing", "a/b.toml:12:"]);
+}
+
+#[test]
+fn a_session_that_is_the_client_of_another_names_an_earlier_one() {
+    let first = "[[step]]\nid = \"first\"";
+    let sessions = |more: &str| {
+        format!("[[session]]\nid = \"a\"\n\n[[session]]\nid = \"b\"\n{more}\n\n[[step]]\nid = \"first\"")
+    };
+    check(first, &sessions("client_of = \"c\""), &["`client_of` names `c`, which is no earlier session"]);
+    check(first, &sessions("replaces = \"b\""), &["`replaces` names `b`, which is no earlier session"]);
+    let own = "client_of = \"a\"\noauth = { client_id = \"x{canary}\" }";
+    check(first, &sessions(own), &["`client_of` goes with no `client_id`"]);
+}
+
+#[test]
+fn two_permutations_of_one_name_are_refused() {
+    check("[[step]]", "[matrix]\nn = [1, \"1\"]\n\n[[step]]", &["two permutations are named `a/b[n=1]`"]);
+}
