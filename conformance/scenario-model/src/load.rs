@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, FileErrors, Span, word_help};
 use crate::document::Document;
 use crate::event::Vocabulary;
 use crate::lint;
-use crate::scenario::{Check, Level, Op, Scenario};
+use crate::scenario::{Check, IssuerFault, Level, Op, Scenario, ServerFault, Surface};
 
 /// A scenario file that was read without a mistake.
 #[derive(Debug, Clone)]
@@ -266,6 +266,20 @@ fn check_steps(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnos
         if step.op == Op::World && step.set == crate::scenario::WorldSet::default() {
             said(at("op"), "a `world` step needs `set`".into(), None);
         }
+        if step.op != Op::World && step.set != crate::scenario::WorldSet::default() {
+            said(at("set"), "`set` belongs to a `world` step".into(), None);
+        }
+        let asks_only_queries = step.op == Op::Query && scenario.surfaces == [Surface::Query];
+        if step.deadline.is_some() && !asks_only_queries {
+            said(
+                at("deadline"),
+                "only a query has a deadline".into(),
+                Some("health checks and metadata calls cannot be given one".into()),
+            );
+        }
+        if step.op == Op::World && step.wait.is_some() {
+            said(at("wait"), "a `world` step is not waited for".into(), None);
+        }
         if !seen.insert(&step.id) {
             said(at("id"), format!("two steps are named `{}`", step.id), None);
         }
@@ -274,24 +288,13 @@ fn check_steps(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnos
 }
 
 fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
-    for (nth, fault) in scenario.world.issuer.fault.iter().enumerate() {
-        let kinds = [
-            fault.status.is_some(),
-            fault.patch.is_some(),
-            fault.redirect.is_some(),
-            fault.echo.is_some(),
-            fault.refused,
-            fault.reset,
-        ];
-        if kinds.iter().filter(|k| **k).count() != 1 {
-            wrong.push(
-                Diagnostic::new(
-                    document.span(&format!("/world/issuer/fault/{nth}")),
-                    "a fault does one thing",
-                )
-                .with_help("exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`"),
-            );
-        }
+    check_issuer_faults(document, "/world/issuer/fault", &scenario.world.issuer.fault, wrong);
+    check_server_faults(document, "/world/server/fault", scenario, &scenario.world.server.fault, wrong);
+    for (nth, step) in scenario.step.iter().enumerate() {
+        let faults = step.set.issuer_fault.as_deref().unwrap_or_default();
+        check_issuer_faults(document, &format!("/step/{nth}/set/issuer_fault"), faults, wrong);
+        let faults = step.set.server_fault.as_deref().unwrap_or_default();
+        check_server_faults(document, &format!("/step/{nth}/set/server_fault"), scenario, faults, wrong);
     }
     for (nth, session) in scenario.session.iter().enumerate() {
         for (key, value) in
@@ -314,6 +317,62 @@ fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagno
                         .with_help(word_help(part, FIELDS)),
                 );
             }
+        }
+    }
+}
+
+fn check_issuer_faults(
+    document: &Document,
+    place: &str,
+    faults: &[IssuerFault],
+    wrong: &mut Vec<Diagnostic>,
+) {
+    for (nth, fault) in faults.iter().enumerate() {
+        let kinds = [
+            fault.status.is_some(),
+            fault.patch.is_some(),
+            fault.redirect.is_some(),
+            fault.echo.is_some(),
+            fault.refused,
+            fault.reset,
+            fault.connection.is_some(),
+            fault.stall.is_some(),
+            fault.delay.is_some(),
+        ];
+        if kinds.iter().filter(|k| **k).count() != 1 {
+            wrong.push(
+                Diagnostic::new(document.span(&format!("{place}/{nth}")), "a fault does one thing").with_help(
+                    "exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`, `connection`, `stall`, `delay`",
+                ),
+            );
+        }
+    }
+}
+
+fn check_server_faults(
+    document: &Document,
+    place: &str,
+    scenario: &Scenario,
+    faults: &[ServerFault],
+    wrong: &mut Vec<Diagnostic>,
+) {
+    let sessions: Vec<&str> =
+        scenario.session.iter().map(|s| s.id.as_str()).chain(std::iter::once("a")).collect();
+    for (nth, fault) in faults.iter().enumerate() {
+        let kinds =
+            [fault.code.is_some(), fault.breaks.is_some(), fault.delay.is_some(), fault.slow.is_some()];
+        if kinds.iter().filter(|k| **k).count() != 1 {
+            wrong.push(
+                Diagnostic::new(document.span(&format!("{place}/{nth}")), "a fault does one thing")
+                    .with_help("exactly one of `code`, `breaks`, `delay`, `slow`"),
+            );
+        }
+        if let Some(session) = fault.session.as_deref().filter(|s| !sessions.contains(s)) {
+            let span = document.span(&format!("{place}/{nth}/session"));
+            wrong.push(
+                Diagnostic::new(span, format!("unknown session `{session}`"))
+                    .with_help(word_help(session, sessions.iter().copied())),
+            );
         }
     }
 }
