@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -54,6 +54,8 @@ pub(crate) struct Listener {
     pub(crate) mishaps: Option<Arc<Mishaps>>,
     /// No more connections then, and those that there are end after their answer.
     pub(crate) stopping: CancellationToken,
+    /// What ends the connections that are open now, but not those to come.
+    pub(crate) ending: Arc<Mutex<CancellationToken>>,
     socket: Socket,
     address: SocketAddr,
     hole: Option<syn::Blackhole>,
@@ -84,6 +86,7 @@ impl Listener {
             recorder,
             mishaps: None,
             stopping: CancellationToken::new(),
+            ending: Arc::default(),
             socket,
             address,
             hole: None,
@@ -221,7 +224,7 @@ impl Listener {
         let recorder = self.recorder.clone();
         let mishaps = self.mishaps.clone();
         let fault = self.fault();
-        let stopping = self.stopping.clone();
+        let stopping = self.ending.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (issuer, endpoint) = (self.issuer.clone(), self.endpoint);
         async move {
             let _ = stream.set_nodelay(true);

@@ -39,17 +39,20 @@ impl Behaviour {
         if self.has(Defect::NoTimeout) || self.has(Defect::EndlessAnswers) {
             return None;
         }
-        Some(Duration::from_secs(match self.defect {
-            Some(Defect::SlowTimeout) => 20,
-            Some(Defect::Impatient) => 1,
-            _ => 10,
-        }))
+        Some(match self.defect {
+            Some(Defect::SlowTimeout) => Duration::from_secs(20),
+            Some(Defect::Impatient) => IMPATIENT,
+            Some(Defect::HastyWithIssuer) => Duration::from_secs(1),
+            _ => Duration::from_secs(10),
+        })
     }
 
     /// The bound of a whole call, token and retry included.
     pub(crate) fn call_limit(&self) -> Option<Duration> {
-        let bounded = !self.has(Defect::NoTimeout) && !self.has(Defect::EndlessAnswers);
-        bounded.then_some(Duration::from_secs(30))
+        if self.has(Defect::NoTimeout) || self.has(Defect::EndlessAnswers) {
+            return None;
+        }
+        Some(if self.has(Defect::Impatient) { IMPATIENT } else { Duration::from_secs(30) })
     }
 
     /// How long before its end a token of this lifetime is renewed.
@@ -66,6 +69,9 @@ impl Behaviour {
         }
     }
 }
+
+/// How long the defect `impatient` waits: more than a busy machine takes for a healthy call.
+const IMPATIENT: Duration = Duration::from_secs(4);
 
 named! {
     /// A way in which the reference client misbehaves on purpose, to prove that a check can fail.
@@ -102,6 +108,13 @@ named! {
         StringExpiresFails = "string-expires-fails": "refuses a lifetime that is a string",
         ZeroExpiresIsForever = "zero-expires-is-forever": "takes a lifetime of zero as endless",
 
+        RenewalDropsConnection = "renewal-drops-connection": "closes the connection with all that runs on it when a token is renewed",
+        RenewsOnce = "renews-once": "renews a token once, and never again",
+        ReadsExp = "reads-exp": "takes a token's life from its `exp` and the own clock, whatever `expires_in` says",
+        RefusesFutureIat = "refuses-future-iat": "refuses a token that was issued in the future",
+        MetadataKeepsToken = "metadata-keeps-token": "uses the session's first token for metadata calls for ever",
+        DropsTokenOnFailure = "drops-token-on-failure": "fails when a renewal fails, although the old token still lives",
+
         ZeroExpiresLoops = "zero-expires-loops": "asks ten times in a row when a token's lifetime is zero",
         FractionExpiresFails = "fraction-expires-fails": "refuses a lifetime that is not a whole number",
         HugeExpiresFails = "huge-expires-fails": "refuses a lifetime that does not fit in 32 bits",
@@ -115,6 +128,14 @@ named! {
         PoisonedAfterFailure = "poisoned-after-failure": "after one timeout the session fails for ever",
         RetryStorm = "retry-storm": "repeats a failing token request 20 times at once",
         IgnoresRetryAfter = "ignores-retry-after": "asks again before the time that Retry-After names",
+
+        Impatient = "impatient": "gives up on issuer and server after 4 s",
+        IgnoresDeadline = "ignores-deadline": "takes no notice of the caller's deadline",
+        JoinsAbandoned = "joins-abandoned": "waits for a token request that all who wanted it have given up",
+        GlobalLock = "global-lock": "makes one call at a time in the whole process",
+        WaitsAtExit = "waits-at-exit": "ends only when the last call has ended",
+        StaleKeepAlive = "stale-keep-alive": "fails its second exchange with an issuer, as on a kept connection that has died",
+        NeverReconnects = "never-reconnects": "once a call broke off without a code, the session fails for ever",
 
         DegradesToAnonymous = "degrades-to-anonymous": "takes an incomplete OAuth configuration as no authentication",
         AnonymousAfterTokenFailure = "anonymous-after-token-failure": "sends the query without credentials when no token can be had",
@@ -152,7 +173,7 @@ named! {
         InsistsOnIssuerOrigin = "insists-on-issuer-origin": "refuses a token endpoint on another origin than the issuer's",
         AcceptsPlainEndpoint = "accepts-plain-endpoint": "sends the secret without TLS if the document of an `https` issuer says so",
         EndlessPatience = "endless-patience": "reads a discovery document for as long as it goes on",
-        Impatient = "impatient": "gives an issuer one second to answer",
+        HastyWithIssuer = "hasty-with-issuer": "gives an issuer one second to answer",
         ConnectsFirst = "connects-first": "opens another connection to the server before each query has a token, and keeps it",
         AssumesTokenPath = "assumes-token-path": "asks for tokens at `/oauth2/token` of the issuer, whatever the document says",
 
@@ -199,6 +220,14 @@ named! {
 
         SwallowsErrors = "swallows-errors": "reports a query that failed as one without rows",
         PartialSuccess = "partial-success": "reports a stream that broke as success",
+        HealthLies = "health-lies": "says that it is healthy without asking anybody",
+        HealthIsCached = "health-is-cached": "repeats the answer of the first health check for ever",
+        BareMetadata = "bare-metadata": "sends no credentials with health checks and metadata calls",
+        FirstErrorOnly = "first-error-only": "of calls that fail at once only the first gets its error, the others no rows",
+        OneErrorFailsAll = "one-error-fails-all": "a call that fails ends those that run beside it",
+        FlattensErrors = "flattens-errors": "says of every error only that the call failed",
+        RepeatsForbidden = "repeats-forbidden": "repeats a call that is not allowed ten times",
+        BrokenForEver = "broken-for-ever": "once a call has failed, the session fails for ever",
         HandshakeEveryQuery = "handshake-every-query": "logs in anew for every query",
         BasicOnEveryCall = "basic-on-every-call": "sends the password on every call instead of the handshake's token",
         CredentialOnce = "credential-once": "sends the credential on the first call of a query only",

@@ -119,7 +119,16 @@ pub struct Selection {
 }
 
 /// Words that `mentions` may name beside those of a manifest.
-pub const MENTIONS: [&str; 4] = ["missing-field", "discovery", "token", "authentication"];
+pub const MENTIONS: [&str; 8] = [
+    "missing-field",
+    "discovery",
+    "token",
+    "authentication",
+    "UNAUTHENTICATED",
+    "PERMISSION_DENIED",
+    "UNAVAILABLE",
+    "INTERNAL",
+];
 
 impl RawClause {
     /// Makes one clause of it, or says what is missing or too much.

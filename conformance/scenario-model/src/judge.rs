@@ -289,7 +289,10 @@ fn wanted_words(word: &str, step: &str, context: Context<'_>) -> Vec<String> {
                 .collect()
         }
         "discovery" => own(word, &["discovery", "well-known", "openid-configuration"]),
-        "authentication" => own(word, &["unauthenticated", "unauthorized", "authentication", "credential"]),
+        "authentication" | "UNAUTHENTICATED" => {
+            own(word, &["unauthenticated", "unauthorized", "authentication", "credential"])
+        }
+        "PERMISSION_DENIED" => own(word, &["permission", "denied", "forbidden", "not allowed"]),
         other => own(other, &[other]),
     }
 }

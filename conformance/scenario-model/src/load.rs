@@ -11,7 +11,7 @@ use crate::document::Document;
 use crate::event::Vocabulary;
 use crate::lint;
 use crate::plan::permutation_id;
-use crate::scenario::{Check, IssuerFault, IssuerName, Level, Op, Scenario, Surface};
+use crate::scenario::{Check, IssuerFault, IssuerName, Level, Op, Scenario, ServerFault, Surface};
 
 /// A scenario file that was read without a mistake.
 #[derive(Debug, Clone)]
@@ -276,6 +276,20 @@ fn check_steps(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnos
         if step.op == Op::World && step.set == crate::scenario::WorldSet::default() {
             said(at("op"), "a `world` step needs `set`".into(), None);
         }
+        if step.op != Op::World && step.set != crate::scenario::WorldSet::default() {
+            said(at("set"), "`set` belongs to a `world` step".into(), None);
+        }
+        let asks_only_queries = step.op == Op::Query && scenario.surfaces == [Surface::Query];
+        if step.deadline.is_some() && !asks_only_queries {
+            said(
+                at("deadline"),
+                "only a query has a deadline".into(),
+                Some("health checks and metadata calls cannot be given one".into()),
+            );
+        }
+        if step.op == Op::World && step.wait.is_some() {
+            said(at("wait"), "a `world` step is not waited for".into(), None);
+        }
         if !seen.insert(&step.id) {
             said(at("id"), format!("two steps are named `{}`", step.id), None);
         }
@@ -314,40 +328,14 @@ fn check_profile(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagn
     }
 }
 
-/// The longest token that an issuer makes.
-const LONGEST_TOKEN: u32 = 1 << 20;
-
 fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
-    let of_world = scenario.world.issuer.fault.iter().enumerate();
-    let of_world = of_world.map(|(nth, fault)| (format!("/world/issuer/fault/{nth}"), fault));
-    let of_steps = scenario.step.iter().enumerate().flat_map(|(step_nth, step)| {
-        let faults = step.set.issuer_fault.iter().flatten().enumerate();
-        faults.map(move |(nth, fault)| (format!("/step/{step_nth}/set/issuer_fault/{nth}"), fault))
-    });
-    for (at, fault) in of_world.chain(of_steps) {
-        let kinds = kinds_of(fault);
-        if kinds.iter().filter(|(_, there)| *there).count() != 1 {
-            let names: Vec<String> = kinds.iter().map(|(name, _)| format!("`{name}`")).collect();
-            wrong.push(
-                Diagnostic::new(document.span(&at), "a fault does one thing")
-                    .with_help(format!("exactly one of {}", names.join(", "))),
-            );
-        }
-        let statuses = [
-            ("status", fault.status),
-            ("but_status", fault.but_status),
-            ("redirect", fault.redirect),
-            ("redirect_within", fault.redirect_within),
-            ("echo", fault.echo),
-        ];
-        for (key, _) in statuses.iter().filter(|(_, of)| of.is_some_and(|s| !(100..600).contains(&s))) {
-            let span = document.span(&format!("{at}/{key}"));
-            wrong.push(Diagnostic::new(span, format!("`{key}` must be from 100 to 599")));
-        }
-        if fault.long_token.is_some_and(|bytes| bytes > LONGEST_TOKEN) {
-            let span = document.span(&format!("{at}/long_token"));
-            wrong.push(Diagnostic::new(span, format!("`long_token` must be at most {LONGEST_TOKEN}")));
-        }
+    check_issuer_faults(document, "/world/issuer/fault", &scenario.world.issuer.fault, wrong);
+    check_server_faults(document, "/world/server/fault", scenario, &scenario.world.server.fault, wrong);
+    for (nth, step) in scenario.step.iter().enumerate() {
+        let faults = step.set.issuer_fault.as_deref().unwrap_or_default();
+        check_issuer_faults(document, &format!("/step/{nth}/set/issuer_fault"), faults, wrong);
+        let faults = step.set.server_fault.as_deref().unwrap_or_default();
+        check_server_faults(document, &format!("/step/{nth}/set/server_fault"), scenario, faults, wrong);
     }
     check_clients(document, scenario, wrong);
     for (nth, session) in scenario.session.iter().enumerate() {
@@ -375,7 +363,7 @@ fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagno
     }
 }
 
-fn kinds_of(fault: &IssuerFault) -> [(&'static str, bool); 12] {
+fn kinds_of(fault: &IssuerFault) -> [(&'static str, bool); 14] {
     [
         ("status", fault.status.is_some()),
         ("patch", fault.patch.is_some()),
@@ -388,8 +376,47 @@ fn kinds_of(fault: &IssuerFault) -> [(&'static str, bool); 12] {
         ("but_status", fault.but_status.is_some()),
         ("long_token", fault.long_token.is_some()),
         ("delay", fault.delay.is_some()),
+        ("connection", fault.connection.is_some()),
+        ("stall", fault.stall.is_some()),
         ("redirect_within", fault.redirect_within.is_some()),
     ]
+}
+
+/// The longest token that an issuer makes.
+const LONGEST_TOKEN: u32 = 1 << 20;
+
+fn check_issuer_faults(
+    document: &Document,
+    place: &str,
+    faults: &[IssuerFault],
+    wrong: &mut Vec<Diagnostic>,
+) {
+    for (nth, fault) in faults.iter().enumerate() {
+        let at = format!("{place}/{nth}");
+        let kinds = kinds_of(fault);
+        if kinds.iter().filter(|(_, there)| *there).count() != 1 {
+            let names: Vec<String> = kinds.iter().map(|(name, _)| format!("`{name}`")).collect();
+            wrong.push(
+                Diagnostic::new(document.span(&at), "a fault does one thing")
+                    .with_help(format!("exactly one of {}", names.join(", "))),
+            );
+        }
+        let statuses = [
+            ("status", fault.status),
+            ("but_status", fault.but_status),
+            ("redirect", fault.redirect),
+            ("redirect_within", fault.redirect_within),
+            ("echo", fault.echo),
+        ];
+        for (key, _) in statuses.iter().filter(|(_, of)| of.is_some_and(|s| !(100..600).contains(&s))) {
+            let span = document.span(&format!("{at}/{key}"));
+            wrong.push(Diagnostic::new(span, format!("`{key}` must be from 100 to 599")));
+        }
+        if fault.long_token.is_some_and(|bytes| bytes > LONGEST_TOKEN) {
+            let span = document.span(&format!("{at}/long_token"));
+            wrong.push(Diagnostic::new(span, format!("`long_token` must be at most {LONGEST_TOKEN}")));
+        }
+    }
 }
 
 /// A session that is the client of another, or takes its place, names one that stands before it.
@@ -409,6 +436,34 @@ fn check_clients(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagn
         if session.client_of.is_some() && own {
             let span = document.span(&format!("/session/{nth}/client_of"));
             wrong.push(Diagnostic::new(span, "`client_of` goes with no `client_id` and no `client_secret`"));
+        }
+    }
+}
+
+fn check_server_faults(
+    document: &Document,
+    place: &str,
+    scenario: &Scenario,
+    faults: &[ServerFault],
+    wrong: &mut Vec<Diagnostic>,
+) {
+    let sessions: Vec<&str> =
+        scenario.session.iter().map(|s| s.id.as_str()).chain(std::iter::once("a")).collect();
+    for (nth, fault) in faults.iter().enumerate() {
+        let kinds =
+            [fault.code.is_some(), fault.breaks.is_some(), fault.delay.is_some(), fault.slow.is_some()];
+        if kinds.iter().filter(|k| **k).count() != 1 {
+            wrong.push(
+                Diagnostic::new(document.span(&format!("{place}/{nth}")), "a fault does one thing")
+                    .with_help("exactly one of `code`, `breaks`, `delay`, `slow`"),
+            );
+        }
+        if let Some(session) = fault.session.as_deref().filter(|s| !sessions.contains(s)) {
+            let span = document.span(&format!("{place}/{nth}/session"));
+            wrong.push(
+                Diagnostic::new(span, format!("unknown session `{session}`"))
+                    .with_help(word_help(session, sessions.iter().copied())),
+            );
         }
     }
 }

@@ -167,8 +167,8 @@ fn not_applicable(combination: &Combination, surface: Surface, manifest: &Manife
         Op::Tables => Some(Surface::Tables),
         Op::Query | Op::World | Op::Restart => None,
     });
-    if let Some(missing) = asked.into_iter().find(|surface| !manifest.has_surface(*surface)) {
-        return Some(format!("the subject has no surface `{}`", word(missing)));
+    if let Some(lacking) = asked.into_iter().find(|surface| !manifest.has_surface(*surface)) {
+        return Some(format!("the subject has no surface `{}`", word(lacking)));
     }
     let missing = needs(combination).into_iter().find(|need| !manifest.has(*need))?;
     Some(format!("the subject does not declare `{}`", word(missing)))
@@ -199,6 +199,9 @@ fn needs(combination: &Combination) -> Vec<Need> {
     }
     if scenario.step.iter().any(|s| s.user.is_some()) {
         needs.push(Need::Users);
+    }
+    if scenario.step.iter().any(|s| s.deadline.is_some()) {
+        needs.push(Need::Deadlines);
     }
     needs
 }

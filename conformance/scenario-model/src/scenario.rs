@@ -97,6 +97,10 @@ pub enum Need {
     AttributionSwitch,
     /// It connects without TLS.
     Plaintext,
+    /// A query can be given a deadline.
+    Deadlines,
+    /// Each permutation has a process of its own, so that its end can be judged.
+    OwnProcess,
 }
 
 /// More needs for some values of the matrix.
@@ -175,6 +179,8 @@ pub struct Issuer {
     pub profile: Option<Provider>,
     /// In what it is not like the provider.
     pub without: Vec<Quirk>,
+    /// Seconds that its clock is ahead of ours; less than zero: behind.
+    pub clock_ahead: i32,
 }
 
 /// A provider whose ways are known; `fixtures/providers` has them with their sources.
@@ -368,8 +374,9 @@ pub enum StallHow {
 }
 
 /// A way in which an issuer misbehaves: exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`, `answer`,
-/// `content_type`, `but_status`, `long_token`, `delay`, `redirect_within`. In `body` and `patch` the text `<secret>` stands for
-/// the secret of the issuer's first session; in `patch` also `<issuer>`, `<elsewhere>` and `<plain-elsewhere>` for addresses.
+/// `content_type`, `but_status`, `long_token`, `delay`, `redirect_within`, `connection`, `stall`. In `body` and `patch` the text
+/// `<secret>` stands for the secret of the issuer's first session; in `patch` also `<issuer>`, `<elsewhere>` and
+/// `<plain-elsewhere>` for addresses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerFault {
@@ -412,6 +419,10 @@ pub struct IssuerFault {
     pub delay: Option<Seconds>,
     /// Redirect with this status to the same endpoint, which then answers well.
     pub redirect_within: Option<u16>,
+    /// The connection does not hold.
+    pub connection: Option<BrokenConnection>,
+    /// It never gets done.
+    pub stall: Option<StallHow>,
 }
 
 /// What an issuer makes of an answer.
@@ -440,6 +451,22 @@ pub enum AnswerFault {
     ResetMidBody,
     /// The connection is closed instead of an answer.
     ClosedUnanswered,
+}
+
+/// How a connection to an issuer does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BrokenConnection {
+    /// Nothing listens.
+    Refused,
+    /// It is accepted and reset.
+    Reset,
+    /// The TLS handshake fails: the issuer speaks an old version only.
+    TlsAborted,
+    /// It is closed after the request, without a byte of an answer.
+    Unanswered,
+    /// It is closed in the middle of the answer's body.
+    CutShort,
 }
 
 /// The Flight SQL server. It takes the ways in that the sessions use.
@@ -479,14 +506,14 @@ pub enum FlightMethod {
     Handshake,
 }
 
-/// A way in which the Flight SQL server misbehaves on statement queries.
+/// A way in which the Flight SQL server misbehaves on statement queries: exactly one of `code`, `breaks`, `delay`, `slow`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServerFault {
-    /// On which method.
-    pub rpc: FlightMethod,
+    /// On which method; on any unless said.
+    pub rpc: Option<FlightMethod>,
     /// The gRPC code.
-    pub code: Code,
+    pub code: Option<Code>,
     /// At which moment of the answer.
     #[serde(default)]
     pub at: AnswerMoment,
@@ -495,6 +522,29 @@ pub struct ServerFault {
     pub after: u32,
     /// So many calls are hit; all unless said.
     pub times: Option<u32>,
+    /// The answer breaks off without a code.
+    pub breaks: Option<Breaks>,
+    /// The right answer comes so much later.
+    pub delay: Option<Seconds>,
+    /// So long before each message of the right answer.
+    pub slow: Option<Seconds>,
+    /// Only on calls of this session.
+    pub session: Option<String>,
+    /// Also on calls that are no statements, what a client asks at connect for instance.
+    #[serde(default)]
+    pub every_call: bool,
+}
+
+/// How an answer breaks off without a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Breaks {
+    /// Nothing more comes, and the stream stays open.
+    Silence,
+    /// The stream is reset.
+    Reset,
+    /// The connection is closed.
+    Disconnect,
 }
 
 /// A gRPC code.
@@ -671,6 +721,10 @@ pub struct Step {
     /// For `world`: what to change.
     #[serde(default)]
     pub set: WorldSet,
+    /// For `query`: the subject is told to give up after this time.
+    pub deadline: Option<Seconds>,
+    /// Its answer is not waited for longer than this; the call goes on.
+    pub wait: Option<Seconds>,
 }
 
 fn session_a() -> String {
@@ -721,6 +775,10 @@ pub struct WorldSet {
     pub rotate_keys: bool,
     /// The server refuses every token that it has seen.
     pub refuse_tokens: bool,
+    /// New faults for the server instead of the old ones; an empty list ends them.
+    pub server_fault: Option<Vec<ServerFault>>,
+    /// The issuer closes the connections that are open.
+    pub hang_up: bool,
 }
 
 /// The word `off`.

@@ -125,3 +125,21 @@ async fn resource_servers_have_a_healthy_listener_that_tells_nothing() {
     assert_eq!(records.lock().unwrap().iter().filter(requests).count(), 0);
     idp.shutdown().await;
 }
+
+#[tokio::test]
+async fn hanging_up_closes_kept_connections_and_takes_new_ones() {
+    let (idp, records) = start(|_| {}).await;
+    let http = client();
+    let get = || async { http.get(idp.jwks_url()).send().await.unwrap().bytes().await.unwrap() };
+    get().await;
+    idp.hang_up();
+    let closed = async {
+        while !records.lock().unwrap().iter().any(|r| matches!(r, Record::Closed { by: Party::Us, .. })) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), closed).await.unwrap();
+    get().await;
+    let contacts = records.lock().unwrap().iter().filter(|r| matches!(r, Record::Contact { .. })).count();
+    assert_eq!(contacts, 2);
+}

@@ -49,7 +49,9 @@ pub(crate) fn read(status: StatusCode, body: &[u8], behaviour: Behaviour) -> Res
         if behaviour.has(Defect::AcceptsErrorBody) && status == StatusCode::OK {
             return Ok(no_token);
         }
-        return Err(failure(format!("the token endpoint answered with status {}: {error}", status.as_u16())));
+        let who =
+            if is_invalid_client(status, body) { "refused the client's authentication" } else { "answered" };
+        return Err(failure(format!("the token endpoint {who} with status {}: {error}", status.as_u16())));
     }
     if status != StatusCode::OK && !behaviour.has(Defect::IgnoresStatus) {
         return Err(failure(format!("the token endpoint answered with status {status}")));

@@ -54,6 +54,10 @@ struct Known {
     failure: Option<Failure>,
     /// Kept by the defect `uses-refresh-token` only.
     refresh: Option<Secret>,
+    /// Tokens that were fetched.
+    fetched: u32,
+    /// Exchanges with the token endpoint.
+    exchanges: u32,
 }
 
 impl TokenProvider {
@@ -64,11 +68,11 @@ impl TokenProvider {
         log: Log,
         behaviour: Behaviour,
     ) -> Self {
-        let discovery = SingleFlight::new();
+        let discovery = SingleFlight::new(behaviour);
         let known = Known { token: persisted(&oauth), ..Known::default() };
         let known = Arc::new(Mutex::new(known));
         let inner = Inner { oauth, http, behaviour, log, redactor, discovery, known };
-        Self { inner: Arc::new(inner), fetches: SingleFlight::new() }
+        Self { inner: Arc::new(inner), fetches: SingleFlight::new(behaviour) }
     }
 
     /// What keeps this provider's secrets and tokens out of texts.
@@ -94,12 +98,13 @@ impl TokenProvider {
         let Some(token) = cached.filter(|_| !behaviour.has(Defect::NoCache)) else {
             return self.fetch().await;
         };
-        if behaviour.has(Defect::NeverRenews) {
+        if behaviour.has(Defect::NeverRenews) || self.inner.renews_no_more() {
             return Ok(token);
         }
         match token.freshness(now, behaviour.skew(token.lifetime)) {
             Freshness::Fresh => Ok(token),
             Freshness::Expired => self.fetch().await,
+            Freshness::Due { .. } if behaviour.has(Defect::DropsTokenOnFailure) => self.fetch().await,
             // An issuer that is down does not matter while the old token still lives.
             Freshness::Due { usable_until } => {
                 match tokio::time::timeout_at(usable_until, self.fetch()).await {
@@ -112,6 +117,9 @@ impl TokenProvider {
 
     /// The server has refused this token: it is not used again.
     pub(crate) fn reject(&self, refused: &Token) {
+        if self.inner.renews_no_more() {
+            return;
+        }
         let mut known = self.inner.lock();
         if known.token.as_ref().is_some_and(|token| token.value == refused.value) {
             known.token = None;
@@ -200,6 +208,7 @@ impl Inner {
             Ok(token) => {
                 persist(&self.oauth, token);
                 known.token = Some(token.clone());
+                known.fetched += 1;
             }
             Err(failure) if self.behaviour.has(Defect::CachesFailures) => {
                 known.failure = Some(failure.clone())
@@ -228,6 +237,10 @@ impl Inner {
             }
         })
         .await
+    }
+
+    fn renews_no_more(&self) -> bool {
+        self.behaviour.has(Defect::RenewsOnce) && self.lock().fetched > 1
     }
 
     fn loops_on(&self, token: &Token) -> bool {
@@ -289,6 +302,14 @@ impl Inner {
             let (id, secret) = (&self.oauth.client_id, self.oauth.client_secret.expose());
             self.log.line(format!("debug: token request with client_id={id} client_secret={secret}"));
         }
+        let exchanges = {
+            let mut known = self.lock();
+            known.exchanges += 1;
+            known.exchanges
+        };
+        if self.behaviour.has(Defect::StaleKeepAlive) && exchanges == 2 {
+            return Err(Failure::new(Class::Token, "the token request failed: the connection was closed"));
+        }
         let asked_at = Instant::now();
         let refresh = self.lock().refresh.clone();
         let (oauth, behaviour) = (&self.oauth, self.behaviour);
@@ -341,7 +362,10 @@ impl Inner {
             let (secret, body) = (self.oauth.client_secret.expose(), String::from_utf8_lossy(body));
             failure.message = format!("{} (client_secret={secret}, answer: {body})", failure.message);
         }
-        let granted = granted?;
+        let mut granted = granted?;
+        if self.behaviour.has(Defect::ReadsExp) || self.behaviour.has(Defect::RefusesFutureIat) {
+            self.look_into(&mut granted)?;
+        }
         self.redactor.learn(granted.value.expose());
         if self.behaviour.has(Defect::TokenInLog) {
             self.log.line(format!("debug: got access_token={}", granted.value.expose()));
@@ -350,6 +374,18 @@ impl Inner {
         known.style = Some(style).filter(|_| !self.behaviour.has(Defect::ForgetsStyle));
         known.refresh = granted.refresh;
         Ok(Token { value: granted.value, asked_at, lifetime: granted.lifetime })
+    }
+
+    /// What a client must not do (RFC 9068 §6): some defects read the token.
+    fn look_into(&self, granted: &mut answer::Granted) -> Result<(), Failure> {
+        let Some(times) = super::token::times_of(granted.value.expose()) else { return Ok(()) };
+        if self.behaviour.has(Defect::RefusesFutureIat) && times.issued_in > 60.0 {
+            return Err(Failure::new(Class::Token, "the token was issued in the future"));
+        }
+        if self.behaviour.has(Defect::ReadsExp) {
+            granted.lifetime = Duration::from_secs_f64(times.expires_in.max(0.0));
+        }
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

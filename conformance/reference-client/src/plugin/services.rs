@@ -54,7 +54,7 @@ impl Plugin {
             return std::future::pending().await;
         }
         let (session, user) = self.instances.of(context)?;
-        frames(&session.run(&operation, user).await?)
+        frames(&session.run(&operation, user, None).await?)
     }
 
     async fn query(&self, context: Option<PluginContext>, query: &DataQuery) -> DataResponse {
@@ -95,8 +95,8 @@ impl Diagnostics for Plugin {
         &self,
         request: Request<CheckHealthRequest>,
     ) -> Result<Response<CheckHealthResponse>, Status> {
-        let operation = Operation::Query { sql: "SELECT 1".to_owned() };
-        let (status, message) = match self.answer(request.into_inner().plugin_context, operation).await {
+        let context = request.into_inner().plugin_context;
+        let (status, message) = match self.answer(context, Operation::Health).await {
             Ok(_) => (HealthStatus::Ok, "the server answers".to_owned()),
             Err(failure) => (HealthStatus::Error, failure.message),
         };

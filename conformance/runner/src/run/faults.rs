@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use flightsql_server as flight;
 use mock_idp as idp;
+use scenario_model::moment::Seconds;
 use scenario_model::scenario::{
-    AnswerFault, AnswerMoment, Code, Endpoint, FlightMethod, Issuer, IssuerFault, Rendezvous, ServerFault,
-    StallHow,
+    AnswerFault, AnswerMoment, Breaks, BrokenConnection, Code, Endpoint, FlightMethod, Issuer, IssuerFault,
+    Rendezvous, ServerFault, StallHow,
 };
 use serde_json::{Map, Value};
 
@@ -42,12 +43,7 @@ pub fn name_the_issuer(settings: &Issuer) -> bool {
 pub fn of_issuer(settings: &Issuer, filling: &Filling) -> Vec<idp::Fault> {
     let stall = settings.stall.map(|stall| idp::Fault {
         endpoint: endpoint(stall.endpoint),
-        kind: idp::FaultKind::Stall(match stall.how {
-            StallHow::AcceptThenSilence => idp::Stall::AcceptThenSilence,
-            StallHow::HeadersThenSilence => idp::Stall::HeadersThenSilence,
-            StallHow::OneBytePerSecond => idp::Stall::OneBytePerSecond,
-            StallHow::SynBlackhole => idp::Stall::SynBlackhole,
-        }),
+        kind: idp::FaultKind::Stall(stalled(stall.how)),
         after: 0,
         times: None,
         scope: idp::Scope::default(),
@@ -60,6 +56,15 @@ pub fn of_issuer(settings: &Issuer, filling: &Filling) -> Vec<idp::Fault> {
         scope: idp::Scope::default(),
     });
     stall.into_iter().chain(others).collect()
+}
+
+fn stalled(how: StallHow) -> idp::Stall {
+    match how {
+        StallHow::AcceptThenSilence => idp::Stall::AcceptThenSilence,
+        StallHow::HeadersThenSilence => idp::Stall::HeadersThenSilence,
+        StallHow::OneBytePerSecond => idp::Stall::OneBytePerSecond,
+        StallHow::SynBlackhole => idp::Stall::SynBlackhole,
+    }
 }
 
 fn endpoint(endpoint: Endpoint) -> idp::Endpoint {
@@ -91,6 +96,16 @@ fn kind(fault: &IssuerFault, filling: &Filling) -> idp::FaultKind {
         idp::FaultKind::Status { status }
     } else if let Some(bytes) = fault.long_token {
         idp::FaultKind::LongToken { bytes }
+    } else if let Some(connection) = fault.connection {
+        match connection {
+            BrokenConnection::Refused => idp::FaultKind::Refused,
+            BrokenConnection::Reset => idp::FaultKind::Reset,
+            BrokenConnection::TlsAborted => idp::FaultKind::Tls(idp::TlsFault::OldVersion),
+            BrokenConnection::Unanswered => idp::FaultKind::CloseWithoutAnswer,
+            BrokenConnection::CutShort => idp::FaultKind::Truncate { fraction: 0.5 },
+        }
+    } else if let Some(how) = fault.stall {
+        idp::FaultKind::Stall(stalled(how))
     } else if let Some(delay) = fault.delay {
         idp::FaultKind::delay(Duration::from_secs_f64(delay.0))
     } else {
@@ -135,32 +150,49 @@ fn patch_of(patch: &BTreeMap<String, Value>, filling: &Filling) -> Value {
     Value::Object(members.collect::<Map<_, _>>())
 }
 
-/// The faults of a server: on statement queries only, so that what a client does at connect is not hit.
+/// The faults of a server: on statement queries only unless said, so that what a client does at connect is not hit.
 pub fn of_server(faults: &[ServerFault]) -> Vec<flight::Fault> {
     let one = |fault: &ServerFault| flight::Fault {
-        method: Some(method(fault.rpc)),
-        kind: flight::FaultKind::Status {
-            code: match fault.code {
-                Code::Unauthenticated => flight::Code::Unauthenticated,
-                Code::PermissionDenied => flight::Code::PermissionDenied,
-                Code::Unavailable => flight::Code::Unavailable,
-                Code::Internal => flight::Code::Internal,
-            },
-            message: "refused by the scenario".to_owned(),
-            at: match fault.at {
-                AnswerMoment::BeforeSchema => flight::Moment::BeforeSchema,
-                AnswerMoment::AfterSchema => flight::Moment::AfterSchema,
-                AnswerMoment::MidStream => flight::Moment::MidStream,
-            },
-        },
+        method: fault.rpc.map(method),
+        kind: server_kind(fault),
         after: fault.after,
         times: fault.times,
-        only_statements: fault.rpc != FlightMethod::Handshake,
+        only_statements: fault.rpc != Some(FlightMethod::Handshake) && !fault.every_call,
         command: None,
         credential: None,
         principal: None,
+        listener: fault.session.clone(),
     };
     faults.iter().map(one).collect()
+}
+
+fn server_kind(fault: &ServerFault) -> flight::FaultKind {
+    let at = match fault.at {
+        AnswerMoment::BeforeSchema => flight::Moment::BeforeSchema,
+        AnswerMoment::AfterSchema => flight::Moment::AfterSchema,
+        AnswerMoment::MidStream => flight::Moment::MidStream,
+    };
+    if let Some(breaks) = fault.breaks {
+        return match breaks {
+            Breaks::Silence => flight::FaultKind::Stall(at),
+            Breaks::Reset => flight::FaultKind::Reset(at),
+            Breaks::Disconnect => flight::FaultKind::Disconnect(at),
+        };
+    }
+    let time = |seconds: Seconds| Duration::from_secs_f64(seconds.0);
+    if let Some(delay) = fault.delay {
+        return flight::FaultKind::Delay(time(delay));
+    }
+    if let Some(slow) = fault.slow {
+        return flight::FaultKind::Slow(time(slow));
+    }
+    let code = match fault.code.expect("the loader lets only whole faults through") {
+        Code::Unauthenticated => flight::Code::Unauthenticated,
+        Code::PermissionDenied => flight::Code::PermissionDenied,
+        Code::Unavailable => flight::Code::Unavailable,
+        Code::Internal => flight::Code::Internal,
+    };
+    flight::FaultKind::Status { code, message: "refused by the scenario".to_owned(), at }
 }
 
 /// Callers that wait for each other.

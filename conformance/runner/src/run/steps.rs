@@ -79,7 +79,7 @@ impl<'a> Stage<'a> {
                 wait_for_moment(step, before, marks, self.world.awaited_lifetime()).await;
                 let (begin, end) = &marks[step.id.as_str()];
                 begin.send_replace(Some(Instant::now()));
-                let done = self.step(step, bound(&step.id, checks)).await;
+                let done = self.step(step, bound(step, checks)).await;
                 end.send_replace(Some(Instant::now()));
                 done
             }
@@ -187,6 +187,9 @@ impl<'a> Stage<'a> {
             let sql = step.sql.as_deref().unwrap_or("SELECT '{marker}' AS marker");
             more.push(("sql", Value::from(sql.replace("{marker}", marker))));
         }
+        if let Some(deadline) = step.deadline {
+            more.push(("timeout_ms", Value::from((deadline.0 * 1e3).round() as u64)));
+        }
         if let Some(id) = user {
             more.push((
                 "user",
@@ -249,13 +252,16 @@ async fn wait_for_moment(
     }
 }
 
-/// A step lasts until just past the widest time that a check of it allows.
-fn bound(step: &str, checks: &[ResolvedCheck]) -> Duration {
+/// A step lasts until just past the widest time that a check of it allows, unless it says how long.
+fn bound(step: &Step, checks: &[ResolvedCheck]) -> Duration {
+    if let Some(wait) = step.wait {
+        return Duration::from_secs_f64(wait.0);
+    }
     let widest = checks
         .iter()
         .flat_map(|c| c.requires.iter().chain(&c.expect))
         .filter_map(|clause| match clause {
-            Clause::Step { step: named, within: Some(within), .. } if named == step => Some(within.0),
+            Clause::Step { step: named, within: Some(within), .. } if *named == step.id => Some(within.0),
             _ => None,
         })
         .fold(0.0, f64::max);

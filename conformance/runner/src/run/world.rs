@@ -193,6 +193,10 @@ impl World {
                 let secret = first_secret(spec, name, &facts);
                 issuer.set_faults(faults::of_issuer(settings, &filling(&elsewhere, &issuer, secret)));
             }
+            if settings.clock_ahead != 0 {
+                let offset = Some(f64::from(settings.clock_ahead));
+                issuer.change_clock(idp::ClockChange { offset, ..idp::ClockChange::default() });
+            }
             let using: Vec<&(Session, String)> = spec.sessions.iter().filter(|(_, i)| i == name).collect();
             translator.add_issuer(
                 name,
@@ -243,6 +247,12 @@ impl World {
 
     /// Changes the world, at once.
     pub fn change(&self, set: &WorldSet) {
+        if set.refuse_tokens {
+            self.server.refuse_tokens_issued_so_far();
+        }
+        if let Some(faults) = &set.server_fault {
+            self.server.set_faults(faults::of_server(faults));
+        }
         let Some(main) = self.issuers.get(IssuerName::Main.as_str()) else { return };
         let mut settings = self.issuer_settings[IssuerName::Main.as_str()].clone();
         let touched = set.stall.is_some() || set.fault.is_some() || set.issuer_fault.is_some();
@@ -256,13 +266,16 @@ impl World {
             settings.fault.clone_from(faults);
         }
         if touched {
-            main.set_faults(faults::of_issuer(&settings, &filling(&self.elsewhere, main, self.main_secret.clone())));
+            main.set_faults(faults::of_issuer(
+                &settings,
+                &filling(&self.elsewhere, main, self.main_secret.clone()),
+            ));
         }
         if set.rotate_keys {
             main.rotate_keys();
         }
-        if set.refuse_tokens {
-            self.server.refuse_tokens_issued_so_far();
+        if set.hang_up {
+            main.hang_up();
         }
     }
 

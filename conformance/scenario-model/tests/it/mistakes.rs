@@ -132,6 +132,23 @@ fn a_check_that_silence_could_satisfy_is_refused() {
 }
 
 #[test]
+fn a_fault_does_one_thing_wherever_it_stands() {
+    let with = |more: &str| format!("{more}\n\n[[check]]");
+    let world = "[[world.server.fault]]\nrpc = \"DoGet\"\ncode = \"INTERNAL\"\ndelay = \"1s\"";
+    check("[[check]]", &with(world), &["a fault does one thing", "exactly one of `code`, `breaks`"]);
+    let step = "[[step]]\nid = \"w\"\nop = \"world\"\nset = { issuer_fault = [{ endpoint = \"token\" }] }";
+    check("[[check]]", &with(step), &["a fault does one thing", "`connection`, `stall`, `delay`"]);
+    let session = "[[world.server.fault]]\ncode = \"INTERNAL\"\nsession = \"aa\"";
+    check("[[check]]", &with(session), &["unknown session `aa`", "did you mean `a`?"]);
+}
+
+#[test]
+fn only_a_query_has_a_deadline_and_only_the_world_is_set() {
+    check("op = \"query\"", "op = \"health\"\ndeadline = \"1s\"", &["only a query has a deadline"]);
+    check("op = \"query\"", "op = \"query\"\nset = { hang_up = true }", &["`set` belongs to a `world` step"]);
+}
+
+#[test]
 fn broken_toml_is_a_mistake_with_a_place() {
     check("level  = \"MUST\"", "level  = MUST\"", &["a/b.toml:11:"]);
 }
