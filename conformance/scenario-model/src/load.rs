@@ -313,9 +313,9 @@ fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagno
             fault.echo.is_some(),
             fault.refused,
             fault.reset,
-            fault.redirect_within.is_some(),
+            fault.answer.is_some(),
             fault.delay.is_some(),
-            fault.endless,
+            fault.redirect_within.is_some(),
         ];
         if kinds.iter().filter(|k| **k).count() != 1 {
             wrong.push(
@@ -323,7 +323,10 @@ fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagno
                     document.span(&format!("/world/issuer/fault/{nth}")),
                     "a fault does one thing",
                 )
-                .with_help("exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`, `redirect_within`, `delay`, `endless`"),
+                .with_help(
+                    "exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`, `answer`, `delay`, \
+                     `redirect_within`",
+                ),
             );
         }
     }

@@ -365,7 +365,7 @@ pub enum StallHow {
 }
 
 /// A way in which an issuer misbehaves: exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`,
-/// `redirect_within`, `delay`, `endless`.
+/// `answer`, `delay`, `redirect_within`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerFault {
@@ -396,13 +396,20 @@ pub struct IssuerFault {
     /// The connection is reset.
     #[serde(default)]
     pub reset: bool,
-    /// Redirect with this status to the same endpoint, which then answers well.
-    pub redirect_within: Option<u16>,
+    /// Something else than the right answer.
+    pub answer: Option<AnswerFault>,
     /// The right answer, so much later.
     pub delay: Option<Seconds>,
-    /// The answer never ends.
-    #[serde(default)]
-    pub endless: bool,
+    /// Redirect with this status to the same endpoint, which then answers well.
+    pub redirect_within: Option<u16>,
+}
+
+/// What an issuer makes of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerFault {
+    /// A body that never ends.
+    Endless,
 }
 
 /// The Flight SQL server. It takes the ways in that the sessions use.

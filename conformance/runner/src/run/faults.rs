@@ -6,16 +6,17 @@ use std::time::Duration;
 use flightsql_server as flight;
 use mock_idp as idp;
 use scenario_model::scenario::{
-    AnswerMoment, Code, Endpoint, FlightMethod, Issuer, IssuerFault, Rendezvous, ServerFault, StallHow,
+    AnswerFault, AnswerMoment, Code, Endpoint, FlightMethod, Issuer, IssuerFault, Rendezvous, ServerFault,
+    StallHow,
 };
 use serde_json::{Map, Value};
 
 /// A patch value that removes a member, because TOML has no `null`.
 const ABSENT: &str = "<absent>";
 
-/// Addresses that a fault may name.
+/// What the placeholders of faults stand for.
 #[derive(Debug, Clone, Default)]
-pub struct Addresses {
+pub struct Filling {
     /// The published issuer.
     pub issuer: String,
     /// Another origin.
@@ -33,7 +34,7 @@ pub fn name_the_issuer(settings: &Issuer) -> bool {
 }
 
 /// The faults of an issuer, its stall first.
-pub fn of_issuer(settings: &Issuer, at: &Addresses) -> Vec<idp::Fault> {
+pub fn of_issuer(settings: &Issuer, filling: &Filling) -> Vec<idp::Fault> {
     let stall = settings.stall.map(|stall| idp::Fault {
         endpoint: endpoint(stall.endpoint),
         kind: idp::FaultKind::Stall(match stall.how {
@@ -48,7 +49,7 @@ pub fn of_issuer(settings: &Issuer, at: &Addresses) -> Vec<idp::Fault> {
     });
     let others = settings.fault.iter().map(|fault| idp::Fault {
         endpoint: endpoint(fault.endpoint),
-        kind: kind(fault, at),
+        kind: kind(fault, filling),
         after: fault.after,
         times: fault.times,
         scope: idp::Scope::default(),
@@ -63,23 +64,26 @@ fn endpoint(endpoint: Endpoint) -> idp::Endpoint {
     }
 }
 
-fn kind(fault: &IssuerFault, at: &Addresses) -> idp::FaultKind {
+fn kind(fault: &IssuerFault, filling: &Filling) -> idp::FaultKind {
     if fault.refused {
         idp::FaultKind::Refused
     } else if fault.reset {
         idp::FaultKind::Reset
     } else if let Some(status) = fault.redirect {
-        idp::FaultKind::Redirect { status, location: format!("{}/moved", at.elsewhere.trim_end_matches('/')) }
+        idp::FaultKind::Redirect {
+            status,
+            location: format!("{}/moved", filling.elsewhere.trim_end_matches('/')),
+        }
     } else if let Some(status) = fault.echo {
         idp::FaultKind::Echo { status }
     } else if let Some(patch) = &fault.patch {
-        idp::FaultKind::Patch(patch_of(patch, at))
+        idp::FaultKind::Patch(patch_of(patch, filling))
+    } else if let Some(AnswerFault::Endless) = fault.answer {
+        idp::FaultKind::Endless
+    } else if let Some(delay) = fault.delay {
+        idp::FaultKind::delay(Duration::from_secs_f64(delay.0))
     } else if let Some(status) = fault.redirect_within {
         idp::FaultKind::RedirectSameOrigin { status }
-    } else if let Some(delay) = fault.delay {
-        idp::FaultKind::Delay { ms: (delay.0 * 1e3) as u64, jitter_ms: 0 }
-    } else if fault.endless {
-        idp::FaultKind::Endless
     } else {
         idp::FaultKind::Respond {
             status: fault.status.expect("the loader lets only whole faults through"),
@@ -89,14 +93,14 @@ fn kind(fault: &IssuerFault, at: &Addresses) -> idp::FaultKind {
     }
 }
 
-fn patch_of(patch: &BTreeMap<String, Value>, at: &Addresses) -> Value {
+fn patch_of(patch: &BTreeMap<String, Value>, filling: &Filling) -> Value {
     let members = patch.iter().map(|(name, value)| {
         let value = match value.as_str() {
             Some(ABSENT) => Value::Null,
             Some(text) => Value::from(
-                text.replace("<issuer>", &at.issuer)
-                    .replace("<elsewhere>", &at.elsewhere)
-                    .replace("<plain-elsewhere>", &at.plain_elsewhere),
+                text.replace("<issuer>", &filling.issuer)
+                    .replace("<elsewhere>", &filling.elsewhere)
+                    .replace("<plain-elsewhere>", &filling.plain_elsewhere),
             ),
             None => value.clone(),
         };

@@ -182,7 +182,7 @@ impl World {
             let base = discovered.strip_suffix(WELL_KNOWN).expect("discovery is at the well-known path");
             let configured = format!("{base}{slash}");
             if faults::name_the_issuer(settings) {
-                issuer.set_faults(faults::of_issuer(settings, &addresses(&elsewhere, &issuer)));
+                issuer.set_faults(faults::of_issuer(settings, &filling(&elsewhere, &issuer)));
             }
             let using: Vec<&(Session, String)> = spec.sessions.iter().filter(|(_, i)| i == name).collect();
             translator.add_issuer(
@@ -237,7 +237,7 @@ impl World {
             settings.fault.clone_from(faults);
         }
         if touched {
-            main.set_faults(faults::of_issuer(&settings, &addresses(&self.elsewhere, main)));
+            main.set_faults(faults::of_issuer(&settings, &filling(&self.elsewhere, main)));
         }
         if set.rotate_keys {
             main.rotate_keys();
@@ -283,13 +283,13 @@ fn set(setting: &Option<String>) -> Option<String> {
 }
 
 /// What faults of an issuer may name, once it is started.
-fn addresses(elsewhere: &[idp::OtherOrigin; 2], issuer: &idp::MockIdp) -> faults::Addresses {
-    faults::Addresses { issuer: issuer.issuer(), ..early_addresses(elsewhere) }
+fn filling(elsewhere: &[idp::OtherOrigin; 2], issuer: &idp::MockIdp) -> faults::Filling {
+    faults::Filling { issuer: issuer.issuer(), ..early_filling(elsewhere) }
 }
 
 /// The same while the issuer has no address yet.
-fn early_addresses([elsewhere, plain]: &[idp::OtherOrigin; 2]) -> faults::Addresses {
-    faults::Addresses { issuer: String::new(), elsewhere: elsewhere.url(), plain_elsewhere: plain.url() }
+fn early_filling([elsewhere, plain]: &[idp::OtherOrigin; 2]) -> faults::Filling {
+    faults::Filling { issuer: String::new(), elsewhere: elsewhere.url(), plain_elsewhere: plain.url() }
 }
 
 fn session_notes(session: &Session, issuer: &str, facts: &SessionFacts) -> SessionNotes {
@@ -362,7 +362,7 @@ fn issuer_config(
         }
     });
     config.clients = idp::Clients::Registered(clients.collect());
-    config.faults = faults::of_issuer(settings, &early_addresses(elsewhere));
+    config.faults = faults::of_issuer(settings, &early_filling(elsewhere));
     Ok(config)
 }
 
