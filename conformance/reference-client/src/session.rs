@@ -45,7 +45,11 @@ impl Session {
     /// Checks the configuration.
     pub(crate) fn open(client: &Arc<Client>, native: Map<String, Value>) -> Result<Self, Failure> {
         let behaviour = client.behaviour;
-        let config = Config::read(native, behaviour)?;
+        let config =
+            Config::read(native, behaviour).map_err(|failure| match behaviour.has(Defect::SilentError) {
+                true => Failure::configuration("the configuration is not valid"),
+                false => failure,
+            })?;
         let ca = config.ca.as_deref();
         let provider = match &config.auth {
             Auth::OAuth(oauth) => Some(client.provider(oauth, ca)?),
@@ -160,7 +164,10 @@ impl Session {
             Auth::None if self.behaviour().has(Defect::EmptyBearer) => vec![Secret::new("Bearer ")],
             Auth::None => Vec::new(),
             Auth::Token(token) => vec![bearer(token)],
-            Auth::Basic { username, password } => vec![self.logged_in(username, password).await?],
+            Auth::Basic { username, password } => match self.logged_in(username, password).await {
+                Err(_) if self.behaviour().has(Defect::AnonymousAfterHandshake) => Vec::new(),
+                result => vec![result?],
+            },
             Auth::OAuth(_) => return self.oauth_credentials().await,
         };
         Ok(Credentials { values, renewable: None })
@@ -190,7 +197,7 @@ impl Session {
     /// The value from the Handshake, which concurrent first calls share.
     async fn logged_in(&self, username: &str, password: &Secret) -> Result<Secret, Failure> {
         let behaviour = self.behaviour();
-        let basic = flight::basic_value(username, password);
+        let basic = flight::basic_value(username, password, behaviour);
         let known = lock(&self.login).clone();
         let token = match known.filter(|_| !behaviour.has(Defect::HandshakeEveryQuery)) {
             Some(token) => token,
@@ -218,6 +225,9 @@ impl Session {
     ) -> Result<MetadataMap, Failure> {
         let behaviour = self.behaviour();
         let mut metadata = self.custom_headers();
+        if behaviour.has(Defect::DropsCustomHeaders) && call == Call::Other {
+            metadata.clear();
+        }
         let bare = behaviour.has(Defect::CredentialOnce) && call == Call::Other;
         for value in credentials.values.iter().filter(|_| !bare) {
             metadata.append("authorization", flight::authorization_value(value)?);
@@ -231,13 +241,18 @@ impl Session {
         if let Some(user) = shared.as_ref().or(user).filter(|_| wanted && !left_out) {
             user.write(&mut metadata, behaviour);
         }
+        if behaviour.has(Defect::CustomOverrides) {
+            for (name, value) in &self.config.headers {
+                metadata.insert(name.clone(), value.clone());
+            }
+        }
         Ok(metadata)
     }
 
     fn custom_headers(&self) -> MetadataMap {
         let mut metadata = MetadataMap::new();
         for (name, value) in &self.config.headers {
-            metadata.insert(name.clone(), value.clone());
+            metadata.append(name.clone(), value.clone());
         }
         metadata
     }

@@ -125,6 +125,7 @@ fn one_query(auth: Auth) -> Permutation {
         user: None,
         parallel: 1,
         set: WorldSet::default(),
+        query_field: None,
     };
     let scenario = Scenario {
         title: "one plain query".into(),

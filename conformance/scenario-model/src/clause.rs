@@ -46,6 +46,8 @@ pub enum Outcome {
     Served,
     /// Every call was answered with an error.
     Error,
+    /// Every call was answered with an error that mentions it, or the log does.
+    Warned,
 }
 
 /// How many: `count = 0` or `count = { min = 1, max = 2 }`.
@@ -115,7 +117,7 @@ pub struct Selection {
 }
 
 /// Words that `mentions` may name beside those of a manifest.
-pub const MENTIONS: [&str; 4] = ["missing-field", "discovery", "token", "authentication"];
+pub const MENTIONS: [&str; 6] = ["missing-field", "setting", "discovery", "token", "authentication", "tls"];
 
 impl RawClause {
     /// Makes one clause of it, or says what is missing or too much.
@@ -159,6 +161,12 @@ impl RawClause {
             wrong.push(
                 Diagnostic::new(place("/mentions"), format!("unknown word `{word}` in `mentions`"))
                     .with_help(word_help(word, MENTIONS)),
+            );
+        }
+        if self.outcome == Some(Outcome::Warned) && self.mentions.is_none() {
+            wrong.push(
+                Diagnostic::new(place("/outcome"), "`outcome = \"warned\"` needs `mentions`")
+                    .with_help("of what the user is to be warned"),
             );
         }
         match self.outcome {
@@ -267,6 +275,9 @@ impl fmt::Display for Clause {
                 match outcome {
                     Outcome::Served => write!(f, "every call of `{step}` is served")?,
                     Outcome::Error => write!(f, "every call of `{step}` ends in an error")?,
+                    Outcome::Warned => {
+                        write!(f, "every call of `{step}` ends in an error or with a warning")?
+                    }
                 }
                 if let Some(within) = within {
                     write!(f, " within {within}")?;

@@ -69,7 +69,10 @@ fn idle(scenario: &Scenario, said: Said) -> Vec<Event> {
             calls: step.parallel,
         }));
         // The best that a subject without traffic could say: every word that a check might ask for.
-        let everything = "issuer client_id client_secret discovery token authentication".to_owned();
+        let everything =
+            "issuer client_id client_secret username password audience server auth port discovery token \
+            authentication tls"
+                .to_owned();
         let reply = |n| Reply {
             marker: format!("{}.{n}", step.id),
             said,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use flightsql_server as flight;
 use mock_idp as idp;
 use scenario_model::scenario::{
-    AnswerMoment, Code, Endpoint, FlightMethod, Issuer, IssuerFault, Rendezvous, ServerFault, StallHow,
+    AnswerMoment, Code, Endpoint, FlightMethod, HandshakeAnswer, Issuer, IssuerFault, Rendezvous,
+    ServerFault, StallHow,
 };
 use serde_json::{Map, Value};
 
@@ -102,6 +103,26 @@ pub fn of_server(faults: &[ServerFault]) -> Vec<flight::Fault> {
         principal: None,
     };
     faults.iter().map(one).collect()
+}
+
+/// Where the server puts a Handshake's token, and what else it does to Handshakes.
+pub fn handshake(answer: HandshakeAnswer) -> (flight::HandshakeAnswer, Option<flight::Fault>) {
+    let fault =
+        |kind| Some(flight::Fault { method: Some(flight::Method::Handshake), ..flight::Fault::new(kind) });
+    match answer {
+        HandshakeAnswer::Header => (flight::HandshakeAnswer::Header, None),
+        HandshakeAnswer::Trailer => (flight::HandshakeAnswer::Trailer, None),
+        HandshakeAnswer::Payload => (flight::HandshakeAnswer::Payload, None),
+        HandshakeAnswer::WithoutToken => (flight::HandshakeAnswer::Header, fault(flight::FaultKind::NoToken)),
+        HandshakeAnswer::Unimplemented => {
+            let kind = flight::FaultKind::Status {
+                code: flight::Code::Unimplemented,
+                message: "this server has no Handshake".to_owned(),
+                at: flight::Moment::BeforeSchema,
+            };
+            (flight::HandshakeAnswer::Header, fault(kind))
+        }
+    }
 }
 
 /// Callers that wait for each other.

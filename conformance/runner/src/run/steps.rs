@@ -39,7 +39,10 @@ pub struct Stage<'a> {
     pub options: BTreeMap<String, NativeOptions>,
     /// Where `query` steps run.
     pub surface: Surface,
-    sessions: BTreeMap<String, Mutex<bool>>,
+    /// For each session of the subject the scenario's session whose settings it has now.
+    opened: BTreeMap<String, Mutex<Option<String>>>,
+    /// Each session of the scenario and the one of the subject that it is.
+    subject_sessions: BTreeMap<String, String>,
 }
 
 type Mark = watch::Sender<Option<Instant>>;
@@ -53,8 +56,12 @@ impl<'a> Stage<'a> {
         options: BTreeMap<String, NativeOptions>,
         surface: Surface,
     ) -> Self {
-        let sessions = options.keys().map(|id| (id.clone(), Mutex::new(false))).collect();
-        Self { subject, world, recorder, options, surface, sessions }
+        let replaces = |id: &str| world.sessions.get(id).and_then(|(session, _)| session.replaces.clone());
+        let root = |id: &String| std::iter::successors(Some(id.clone()), |id| replaces(id)).last();
+        let subject_sessions: BTreeMap<String, String> =
+            options.keys().map(|id| (id.clone(), root(id).expect("it begins with itself"))).collect();
+        let opened = subject_sessions.values().map(|root| (root.clone(), Mutex::new(None))).collect();
+        Self { subject, world, recorder, options, surface, opened, subject_sessions }
     }
 
     /// Carries out all steps.
@@ -125,14 +132,17 @@ impl<'a> Stage<'a> {
     }
 
     async fn open_and_call(&self, step: &Step, op: &str, marker: &str, user: Option<String>) -> Reply {
-        let opened = &self.sessions[&step.session];
+        let session = &self.subject_sessions[&step.session];
         {
-            let mut opened = opened.lock().await;
-            if !*opened {
+            let mut opened = self.opened[session].lock().await;
+            if opened.as_ref() != Some(&step.session) {
+                if opened.take().is_some() {
+                    self.subject.call(request("close", session, [])).await;
+                }
                 let native = json!(self.options[&step.session]);
-                let reply = self.subject.call(request("open", &step.session, [("native", native)])).await;
+                let reply = self.subject.call(request("open", session, [("native", native)])).await;
                 match reply.answer {
-                    Answer::Ok(_) => *opened = true,
+                    Answer::Ok(_) => *opened = Some(step.session.clone()),
                     Answer::Error(_) | Answer::Gone => return reply,
                 }
             }
@@ -141,6 +151,7 @@ impl<'a> Stage<'a> {
         if op == "query" {
             let sql = step.sql.as_deref().unwrap_or("SELECT '{marker}' AS marker");
             more.push(("sql", Value::from(sql.replace("{marker}", marker))));
+            more.extend(step.query_field.map(|field| ("query_field", json!(field))));
         }
         if let Some(id) = user {
             more.push((
@@ -148,13 +159,13 @@ impl<'a> Stage<'a> {
                 json!({ "id": id, "email": format!("{id}@example.test"), "name": format!("User {id}"), "org": "1" }),
             ));
         }
-        self.subject.call(request(op, &step.session, more)).await
+        self.subject.call(request(op, session, more)).await
     }
 
     /// Closes the sessions that were opened, for at most `limit`.
     pub async fn close(&self, limit: Duration) {
-        let closing = self.sessions.iter().map(|(id, opened)| async move {
-            if *opened.lock().await {
+        let closing = self.opened.iter().map(|(id, opened)| async move {
+            if opened.lock().await.is_some() {
                 self.subject.call(request("close", id, [])).await;
             }
         });

@@ -41,6 +41,9 @@ pub struct Tenant {
     sources: Mutex<BTreeMap<String, DataSourceInstanceSettings>>,
 }
 
+/// How much later a data source is saved again.
+const SAVED_AGAIN_MS: i64 = 60_000;
+
 /// Why there is no answer to read.
 enum NoAnswer {
     Gone,
@@ -81,10 +84,8 @@ impl Tenant {
         let read = match of("op") {
             "hello" => self.channel().await.map(|_| self.hello()),
             "open" => Ok(self.open(session, request.get("native"))),
-            "close" => {
-                self.sources.lock().unwrap_or_else(PoisonError::into_inner).remove(session);
-                Ok(ok(Map::new()))
-            }
+            // Grafana tells a plugin nothing when nobody asks any more.
+            "close" => Ok(ok(Map::new())),
             op => self.ask(op, session, &request).await,
         };
         match read {
@@ -112,13 +113,18 @@ impl Tenant {
         ok(said)
     }
 
-    /// Grafana tells a plugin nothing until it asks something of a data source.
+    /// Grafana tells a plugin nothing until it asks something of a data source. Opened again it is the same one, saved anew.
     fn open(&self, session: &str, native: Option<&Value>) -> Read {
-        let id = self.process.fresh_id();
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = sources.get(session).map(|settings| (settings.id, settings.last_updated_ms));
+        let id = before.map_or_else(|| self.process.fresh_id(), |(id, _)| id);
         self.process.tenants.owns(self.key, id);
         let empty = Map::new();
-        let settings = saved(id, native.and_then(Value::as_object).unwrap_or(&empty));
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner).insert(session.to_owned(), settings);
+        let mut settings = saved(id, native.and_then(Value::as_object).unwrap_or(&empty));
+        if let Some((_, saved_ms)) = before {
+            settings.last_updated_ms = saved_ms + SAVED_AGAIN_MS;
+        }
+        sources.insert(session.to_owned(), settings);
         ok(Map::new())
     }
 
@@ -215,10 +221,17 @@ async fn query(
 ) -> Result<Read, Status> {
     let sql = request.get("sql").cloned().unwrap_or_default();
     let (interval_ms, max_data_points) = (1000, 100);
-    let text = json!({
-        "refId": REF_ID, "query": sql, "queryText": sql, "rawSql": sql, "rawQuery": true, "rawEditor": true,
+    let mut text = json!({
+        "refId": REF_ID, "rawQuery": true, "rawEditor": true,
         "format": "table", "intervalMs": interval_ms, "maxDataPoints": max_data_points,
     });
+    let fields = match request.get("query_field").and_then(Value::as_str) {
+        None => json!({ "query": sql, "queryText": sql, "rawSql": sql }),
+        Some("query") => json!({ "query": sql }),
+        Some("query-text") => json!({ "queryText": sql }),
+        Some(_) => json!({ "query": sql, "queryText": "SELECT 'what stood there before'" }),
+    };
+    text.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
     let query = DataQuery {
         ref_id: REF_ID.to_owned(),
         max_data_points,
