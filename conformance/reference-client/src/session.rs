@@ -119,7 +119,10 @@ impl Session {
             _ => 1,
         };
         loop {
-            let credentials = self.credentials().await?;
+            let mut credentials = self.credentials().await?;
+            if behaviour.has(Defect::BareMetadata) && operation.is_no_plain_query() {
+                credentials.values.clear();
+            }
             let headers = |call| self.headers(&credentials, user.as_ref(), call);
             let result =
                 flight::run(&self.connection, &self.config.target, operation, &headers, behaviour).await;
@@ -206,7 +209,14 @@ impl Session {
                 let (redactor, custom) = (Arc::clone(&self.redactor), self.custom_headers());
                 let authorization = basic.clone();
                 let handshake = async move {
-                    let token = flight::log_in(&connection, authorization, custom, behaviour).await?;
+                    let mut repeats = if behaviour.has(Defect::LoginStorm) { 20 } else { 0 };
+                    let token = loop {
+                        let (value, custom) = (authorization.clone(), custom.clone());
+                        match flight::log_in(&connection, value, custom, behaviour).await {
+                            Err(_) if repeats > 0 => repeats -= 1,
+                            result => break result?,
+                        }
+                    };
                     redactor.learn(token.expose());
                     *lock(&login) = Some(token.clone());
                     Ok(token)
@@ -224,8 +234,15 @@ impl Session {
         call: Call,
     ) -> Result<MetadataMap, Failure> {
         let behaviour = self.behaviour();
-        let mut metadata = self.custom_headers();
-        if behaviour.has(Defect::DropsCustomHeaders) && call == Call::Other {
+        let mut metadata = match behaviour.has(Defect::CustomAppended) {
+            true => MetadataMap::new(),
+            false => self.custom_headers(),
+        };
+        let dropped = match call {
+            Call::GetFlightInfo => behaviour.has(Defect::LateCustomHeaders),
+            Call::Other => behaviour.has(Defect::DropsCustomHeaders),
+        };
+        if dropped {
             metadata.clear();
         }
         let bare = behaviour.has(Defect::CredentialOnce) && call == Call::Other;
@@ -241,9 +258,11 @@ impl Session {
         if let Some(user) = shared.as_ref().or(user).filter(|_| wanted && !left_out) {
             user.write(&mut metadata, behaviour);
         }
-        if behaviour.has(Defect::CustomOverrides) {
-            for (name, value) in &self.config.headers {
-                metadata.insert(name.clone(), value.clone());
+        for (name, value) in &self.config.headers {
+            match behaviour.defect {
+                Some(Defect::CustomOverrides) => drop(metadata.insert(name.clone(), value.clone())),
+                Some(Defect::CustomAppended) => drop(metadata.append(name.clone(), value.clone())),
+                _ => {}
             }
         }
         Ok(metadata)

@@ -161,12 +161,7 @@ impl Desk {
                 Operation::Query { sql: required(request.sql, "sql")? },
                 request.user,
             )?,
-            "health" => self.start(
-                id,
-                request.session,
-                Operation::Query { sql: "SELECT 1".to_owned() },
-                request.user,
-            )?,
+            "health" => self.start(id, request.session, Operation::health(), request.user)?,
             "tables" => self.start(id, request.session, Operation::Tables, request.user)?,
             "close" => {
                 let name = required(request.session, "session")?;

@@ -313,6 +313,7 @@ fn check_sessions(document: &Document, scenario: &mut Scenario, wrong: &mut Vec<
             match Saved::named(name) {
                 Some(saved) => {
                     session.auth = saved.method();
+                    session.also = saved.methods().filter(|method| *method != session.auth).collect();
                     scenario.world.server.plaintext |= !saved.secure();
                 }
                 None => said(

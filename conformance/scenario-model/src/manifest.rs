@@ -246,6 +246,7 @@ impl Manifest {
             Need::Users => self.declares.users,
             Need::AttributionSwitch => option("attribution.off"),
             Need::Plaintext => self.declares.tls == TlsDeclared::Optional,
+            Need::Choice => option("auth.none") && option("oauth"),
             Need::Headers => option("headers"),
             Need::Plugin => self.drive == Drive::GrafanaPlugin,
             Need::SavedSettings => self.reads_saved_settings(),

@@ -76,6 +76,15 @@ impl Saved {
         }
     }
 
+    /// Methods whose secrets are in it, chosen or left over.
+    pub fn methods(&self) -> impl Iterator<Item = Auth> {
+        let set = |name: &str| self.secrets()[name].as_str().is_some_and(|secret| !secret.is_empty());
+        [("oauthClientSecret", Auth::Oauth), ("token", Auth::Token), ("password", Auth::Basic)]
+            .map(|(name, method)| set(name).then_some(method))
+            .into_iter()
+            .flatten()
+    }
+
     /// It wants TLS.
     pub fn secure(&self) -> bool {
         self.0["jsonData"]["secure"] == true

@@ -94,6 +94,8 @@ pub enum Need {
     AttributionSwitch,
     /// It connects without TLS.
     Plaintext,
+    /// It is told by an option which method to use.
+    Choice,
     /// It takes custom headers.
     Headers,
     /// It is a Grafana plugin.

@@ -26,6 +26,24 @@ pub(crate) enum Operation {
     Tables,
 }
 
+impl Operation {
+    /// A health check.
+    pub(crate) fn health() -> Self {
+        Self::Query { sql: HEALTH.to_owned() }
+    }
+
+    /// A health check or a metadata call.
+    pub(crate) fn is_no_plain_query(&self) -> bool {
+        match self {
+            Self::Query { sql } => sql == HEALTH,
+            Self::Tables => true,
+        }
+    }
+}
+
+/// The SQL of a health check.
+const HEALTH: &str = "SELECT 1";
+
 /// Which call of an operation a header is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {

@@ -100,8 +100,8 @@ impl Diagnostics for Plugin {
         &self,
         request: Request<CheckHealthRequest>,
     ) -> Result<Response<CheckHealthResponse>, Status> {
-        let operation = Operation::Query { sql: "SELECT 1".to_owned() };
-        let (status, message) = match self.answer(request.into_inner().plugin_context, operation).await {
+        let context = request.into_inner().plugin_context;
+        let (status, message) = match self.answer(context, Operation::health()).await {
             Ok(_) => (HealthStatus::Ok, "the server answers".to_owned()),
             Err(failure) => (HealthStatus::Error, failure.message),
         };
