@@ -262,6 +262,7 @@ oauth = { native = "auth", value = "oauth" }
 "oauth.client_id" = { native = "id" }
 "oauth.client_secret" = { native = "secret", secret = true }
 token = { native = "header", value = "Bearer {value}" }
+headers = { native = "h.{name}" }
 [declares]
 oauth = { discovery = true }
 tls = "optional"
@@ -308,5 +309,32 @@ tls = "optional"
                 ("uri", "grpc+tls://127.0.0.1:7"),
             ],
         );
+    }
+
+    #[test]
+    fn what_is_not_as_it_should_be_replaces_what_is() {
+        check(
+            r#"{"id":"a","auth":"token","port":"too-large","headers":[{"name":"X","value":"v"}],
+                "settings":[{"key":"token","value":" {value}"},{"key":"auth.token","value":"<absent>"},{"key":"oauth.issuer","value":""}]}"#,
+            &[
+                ("ca", "/ca"),
+                ("h.X", "v"),
+                ("header", "Bearer  T"),
+                ("issuer", ""),
+                ("uri", "grpc+tls://127.0.0.1:65543"),
+            ],
+        );
+    }
+
+    #[test]
+    fn headers_can_be_one_list() {
+        let list = r#"headers = { native = "rows", value = [{ "{name}" = "{value}" }] }"#;
+        let text = MANIFEST.replace(r#"headers = { native = "h.{name}" }"#, list);
+        let manifest = Manifest::parse("subject.toml", &text).expect("a good manifest");
+        let session =
+            r#"{"id":"a","auth":"none","headers":[{"name":"X","value":"1"},{"name":"x","value":"2"}]}"#;
+        let session: Session = serde_json::from_str(session).expect("a session");
+        let found = native_options(&manifest, &session, &SessionFacts::default(), &CaFile::default());
+        assert_eq!(found["rows"], serde_json::json!([{"X": "1"}, {"x": "2"}]));
     }
 }

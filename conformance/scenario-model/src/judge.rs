@@ -313,7 +313,7 @@ fn wanted_words(word: &str, step: &str, context: Context<'_>) -> Vec<String> {
             let headers = session.into_iter().flat_map(|s| &s.headers).map(|header| header.name.as_str());
             names.chain(port).chain(headers).flat_map(|name| own(name, &[name])).collect()
         }
-        "tls" => own(word, &["tls", "plaintext", "insecure", "unencrypted", "grpc://"]),
+        "tls" => own(word, &["tls", "plaintext", "insecure", "unencrypted"]),
         "discovery" => own(word, &["discovery", "well-known", "openid-configuration"]),
         "authentication" => own(word, &["unauthenticated", "unauthorized", "authentication", "credential"]),
         other => own(other, &[other]),
