@@ -71,11 +71,14 @@ pub(crate) enum Source {
 impl Config {
     /// Checks the native options; reads the `tls.ca` file, and contacts nobody.
     pub(crate) fn read(native: Map<String, Value>, behaviour: Behaviour) -> Result<Self, Failure> {
-        let options = Options::read(native, behaviour.has(Defect::IgnoresBlank))?;
-        let target = target(&options)?;
+        let options = Options::read(native, behaviour)?;
+        let target = target(&options, behaviour)?;
         let ca = options.get("tls.ca").map(read_ca).transpose()?;
         let (auth, second) = choose_auth(&options, behaviour)?;
-        let warnings = warnings(&target, &auth);
+        let warnings = match behaviour.has(Defect::NoWarnings) {
+            true => Vec::new(),
+            false => warnings(&target, &auth),
+        };
         Ok(Self {
             target,
             ca,
@@ -83,7 +86,7 @@ impl Config {
             second,
             issuer: options.get("oauth.issuer").map(str::to_owned),
             attribution: attribution(&options)?,
-            headers: headers(&options)?,
+            headers: headers(&options, behaviour)?,
             warnings,
         })
     }
@@ -92,18 +95,25 @@ impl Config {
 fn choose_auth(options: &Options, behaviour: Behaviour) -> Result<(Auth, Option<Secret>), Failure> {
     if behaviour.has(Defect::TwoCredentials)
         && let Ok(auth) = oauth(options, behaviour)
-        && let Some(second) = second_value(options)
+        && let Some(second) = second_value(options, behaviour)
     {
         return Ok((auth, Some(second)));
     }
+    if behaviour.has(Defect::IgnoresTheChoice)
+        && let Ok(auth) = token(options, behaviour).or_else(|_| basic(options, behaviour))
+    {
+        return Ok((auth, None));
+    }
     let auth = match options.get("auth") {
+        Some("none") if behaviour.has(Defect::LeftoverIsUsed) => infer(options, behaviour)?,
         Some("none") => Auth::None,
         Some("oauth") => oauth(options, behaviour)?,
-        Some("basic") => basic(options)?,
+        Some("basic") => basic(options, behaviour)?,
         Some("token") if behaviour.has(Defect::LeftoverBreaks) && options.has("oauth.client_secret") => {
             return Err(Failure::configuration("`oauth.client_secret` is set although `auth` is `token`"));
         }
-        Some("token") => token(options)?,
+        Some("token") => token(options, behaviour)?,
+        Some(_) if behaviour.has(Defect::UnknownMethodIsNone) => Auth::None,
         Some(other) => {
             return Err(Failure::configuration(format!(
                 "`auth` is `{other}`, it must be one of `none`, `oauth`, `basic`, `token`"
@@ -125,10 +135,14 @@ fn infer(options: &Options, behaviour: Behaviour) -> Result<Auth, Failure> {
     .filter_map(|(method, option)| Some((method, option?)))
     .collect();
     match found[..] {
+        [] if behaviour.has(Defect::AudienceMeansOauth) && options.has("oauth.audience") => {
+            oauth(options, behaviour)
+        }
         [] => Ok(Auth::None),
         [("oauth", _)] => oauth(options, behaviour),
-        [("token", _)] => token(options),
-        [_] => basic(options),
+        [("token", _)] => token(options, behaviour),
+        [_] => basic(options, behaviour),
+        [..] if behaviour.has(Defect::AmbiguousIsAnonymous) => Ok(Auth::None),
         [(one, its), (other, others), ..] => Err(Failure::configuration(format!(
             "two ways to authenticate are configured: `{one}` (by `{its}`) and `{other}` (by `{others}`); choose one with `auth`"
         ))),
@@ -142,9 +156,6 @@ fn oauth(options: &Options, behaviour: Behaviour) -> Result<Auth, Failure> {
     if !missing.is_empty() {
         if behaviour.has(Defect::DegradesToAnonymous) {
             return Ok(Auth::None);
-        }
-        if behaviour.has(Defect::SilentError) {
-            return Err(Failure::configuration("the configuration is not valid"));
         }
         return Err(incomplete("oauth", &missing));
     }
@@ -168,7 +179,10 @@ fn oauth(options: &Options, behaviour: Behaviour) -> Result<Auth, Failure> {
     }))
 }
 
-fn token(options: &Options) -> Result<Auth, Failure> {
+fn token(options: &Options, behaviour: Behaviour) -> Result<Auth, Failure> {
+    if behaviour.has(Defect::DegradesToAnonymous) && !options.has("token") {
+        return Ok(Auth::None);
+    }
     let [token] = options.all("token", ["token"])?;
     if !is_visible_ascii(token) {
         return Err(Failure::configuration("`token` has characters that cannot stand in a header"));
@@ -176,7 +190,10 @@ fn token(options: &Options) -> Result<Auth, Failure> {
     Ok(Auth::Token(Secret::new(token)))
 }
 
-fn basic(options: &Options) -> Result<Auth, Failure> {
+fn basic(options: &Options, behaviour: Behaviour) -> Result<Auth, Failure> {
+    if behaviour.has(Defect::DegradesToAnonymous) && !(options.has("username") && options.has("password")) {
+        return Ok(Auth::None);
+    }
     let [username, password] = options.all("basic", ["username", "password"])?;
     if username.contains(':') {
         return Err(Failure::configuration("`username` must not contain a colon (RFC 7617 §2)"));
@@ -185,16 +202,20 @@ fn basic(options: &Options) -> Result<Auth, Failure> {
 }
 
 /// What `two-credentials` sends beside the OAuth token.
-fn second_value(options: &Options) -> Option<Secret> {
-    match (token(options), basic(options)) {
+fn second_value(options: &Options, behaviour: Behaviour) -> Option<Secret> {
+    match (token(options, behaviour), basic(options, behaviour)) {
         (Ok(Auth::Token(token)), _) => Some(Secret::new(format!("Bearer {}", token.expose()))),
-        (_, Ok(Auth::Basic { username, password })) => Some(crate::flight::basic_value(&username, &password)),
+        (_, Ok(Auth::Basic { username, password })) => {
+            Some(crate::flight::basic_value(&username, &password, behaviour))
+        }
         _ => None,
     }
 }
 
-fn target(options: &Options) -> Result<Target, Failure> {
+fn target(options: &Options, behaviour: Behaviour) -> Result<Target, Failure> {
     let [uri] = options.all("server", ["uri"])?;
+    let wrapped = wrapped_port(uri).filter(|_| behaviour.has(Defect::WrapsPort));
+    let uri = wrapped.as_deref().unwrap_or(uri);
     let wrong = |why: &str| Failure::configuration(format!("`uri` is `{uri}`: {why}"));
     let parsed = Url::parse(uri).map_err(|error| wrong(&error.to_string()))?;
     let secure = match parsed.scheme() {
@@ -212,6 +233,13 @@ fn target(options: &Options) -> Result<Target, Failure> {
         return Err(wrong("nothing may follow the port"));
     }
     Ok(Target { host_and_port: format!("{host}:{port}"), secure })
+}
+
+/// What `wraps-port` makes of an address.
+fn wrapped_port(uri: &str) -> Option<String> {
+    let (before, port) = uri.rsplit_once(':')?;
+    let port: i64 = port.parse().ok()?;
+    Some(format!("{before}:{}", port.rem_euclid(1 << 16)))
 }
 
 /// A URL that HTTP requests can go to.
@@ -236,20 +264,22 @@ fn attribution(options: &Options) -> Result<bool, Failure> {
 
 type Header = (MetadataKey<Ascii>, MetadataValue<Ascii>);
 
-fn headers(options: &Options) -> Result<Vec<Header>, Failure> {
+fn headers(options: &Options, behaviour: Behaviour) -> Result<Vec<Header>, Failure> {
+    let lets_all_pass = behaviour.has(Defect::CustomOverrides) || behaviour.has(Defect::CustomAppended);
     let mut headers: Vec<(MetadataKey<Ascii>, _)> = Vec::new();
     for (name, value) in options.metadata() {
         let refused = |why: &str| Failure::configuration(format!("`metadata.{name}` {why}"));
         let lower = name.to_ascii_lowercase();
-        if lower == "authorization" {
+        if lower == "authorization" && !lets_all_pass {
             return Err(refused("cannot be set, use `token` or another method of `auth`"));
         }
-        if lower.starts_with("x-user-") || lower == "x-org-id" || lower == "x-client-type" {
+        let own = lower.starts_with("x-user-") || lower == "x-org-id" || lower == "x-client-type";
+        if own && !lets_all_pass {
             return Err(refused("cannot be set, it is the client's own attribution"));
         }
         let key = MetadataKey::from_bytes(lower.as_bytes()).map_err(|_| refused("is not a header name"))?;
         let value = value.parse().map_err(|_| refused("has characters that cannot stand in a header"))?;
-        if headers.iter().any(|(known, _)| *known == key) {
+        if headers.iter().any(|(known, _)| *known == key) && !behaviour.has(Defect::DuplicateHeaders) {
             return Err(refused("is given twice, case does not matter"));
         }
         headers.push((key, value));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::behaviour::{Behaviour, Defect};
 use crate::failure::Failure;
 use crate::named::UnknownName;
 
@@ -32,8 +33,9 @@ const VERBATIM: &[&str] = &["oauth.client_secret", "password"];
 pub(crate) struct Options(BTreeMap<String, String>);
 
 impl Options {
-    /// Checks names and types. With `keep_blank`, a blank value counts as set.
-    pub(crate) fn read(native: Map<String, Value>, keep_blank: bool) -> Result<Self, Failure> {
+    /// Checks names and types.
+    pub(crate) fn read(native: Map<String, Value>, behaviour: Behaviour) -> Result<Self, Failure> {
+        let keep_blank = behaviour.has(Defect::IgnoresBlank);
         let mut options = BTreeMap::new();
         for (name, value) in native {
             if !KNOWN.contains(&name.as_str()) && !name.starts_with("metadata.") {
@@ -43,6 +45,7 @@ impl Options {
             let text = match value {
                 Value::String(text) => text,
                 Value::Null => continue,
+                _ if behaviour.has(Defect::WrongTypesIgnored) => continue,
                 Value::Bool(_) => return Err(wrong_type(&name, "a boolean")),
                 Value::Number(_) => return Err(wrong_type(&name, "a number")),
                 Value::Array(_) => return Err(wrong_type(&name, "a list")),
@@ -51,7 +54,8 @@ impl Options {
             if text.trim().is_empty() && !keep_blank {
                 continue;
             }
-            let verbatim = keep_blank || VERBATIM.contains(&name.as_str());
+            let verbatim =
+                keep_blank || behaviour.has(Defect::KeepsWhiteSpace) || VERBATIM.contains(&name.as_str());
             let text = if verbatim { text } else { text.trim().to_owned() };
             options.insert(name, text);
         }

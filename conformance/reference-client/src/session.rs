@@ -62,7 +62,11 @@ impl Session {
     /// Checks the configuration.
     pub(crate) fn open(client: &Arc<Client>, native: Map<String, Value>) -> Result<Self, Failure> {
         let behaviour = client.behaviour;
-        let config = Config::read(native, behaviour)?;
+        let config =
+            Config::read(native, behaviour).map_err(|failure| match behaviour.has(Defect::SilentError) {
+                true => Failure::configuration("the configuration is not valid"),
+                false => failure,
+            })?;
         let ca = config.ca.as_deref();
         let provider = match &config.auth {
             Auth::OAuth(oauth) => Some(client.provider(oauth, ca)?),
@@ -303,7 +307,10 @@ impl Session {
             Auth::None if self.behaviour().has(Defect::EmptyBearer) => vec![Secret::new("Bearer ")],
             Auth::None => Vec::new(),
             Auth::Token(token) => vec![bearer(token)],
-            Auth::Basic { username, password } => vec![self.logged_in(username, password).await?],
+            Auth::Basic { username, password } => match self.logged_in(username, password).await {
+                Err(_) if self.behaviour().has(Defect::AnonymousAfterHandshake) => Vec::new(),
+                result => vec![result?],
+            },
             Auth::OAuth(_) => return self.oauth_credentials(operation).await,
         };
         Ok(Credentials { values, renewable: None })
@@ -336,7 +343,7 @@ impl Session {
     /// The value from the Handshake, which concurrent first calls share.
     async fn logged_in(&self, username: &str, password: &Secret) -> Result<Secret, Failure> {
         let behaviour = self.behaviour();
-        let basic = flight::basic_value(username, password);
+        let basic = flight::basic_value(username, password, behaviour);
         let known = lock(&self.login).clone();
         let token = match known.filter(|_| !behaviour.has(Defect::HandshakeEveryQuery)) {
             Some(token) => token,
@@ -345,7 +352,14 @@ impl Session {
                 let (redactor, custom) = (Arc::clone(&self.redactor), self.custom_headers());
                 let authorization = basic.clone();
                 let handshake = async move {
-                    let token = flight::log_in(&connection, authorization, custom, behaviour).await?;
+                    let mut repeats = if behaviour.has(Defect::LoginStorm) { 20 } else { 0 };
+                    let token = loop {
+                        let (value, custom) = (authorization.clone(), custom.clone());
+                        match flight::log_in(&connection, value, custom, behaviour).await {
+                            Err(_) if repeats > 0 => repeats -= 1,
+                            result => break result?,
+                        }
+                    };
                     redactor.learn(token.expose());
                     *lock(&login) = Some(token.clone());
                     Ok(token)
@@ -363,7 +377,17 @@ impl Session {
         call: Call,
     ) -> Result<MetadataMap, Failure> {
         let behaviour = self.behaviour();
-        let mut metadata = self.custom_headers();
+        let mut metadata = match behaviour.has(Defect::CustomAppended) {
+            true => MetadataMap::new(),
+            false => self.custom_headers(),
+        };
+        let dropped = match call {
+            Call::GetFlightInfo => behaviour.has(Defect::LateCustomHeaders),
+            Call::Other => behaviour.has(Defect::DropsCustomHeaders),
+        };
+        if dropped {
+            metadata.clear();
+        }
         let bare = behaviour.has(Defect::CredentialOnce) && call == Call::Other;
         for value in credentials.values.iter().filter(|_| !bare) {
             metadata.append("authorization", flight::authorization_value(value)?);
@@ -377,13 +401,20 @@ impl Session {
         if let Some(user) = shared.as_ref().or(user).filter(|_| wanted && !left_out) {
             user.write(&mut metadata, behaviour);
         }
+        for (name, value) in &self.config.headers {
+            match behaviour.defect {
+                Some(Defect::CustomOverrides) => drop(metadata.insert(name.clone(), value.clone())),
+                Some(Defect::CustomAppended) => drop(metadata.append(name.clone(), value.clone())),
+                _ => {}
+            }
+        }
         Ok(metadata)
     }
 
     fn custom_headers(&self) -> MetadataMap {
         let mut metadata = MetadataMap::new();
         for (name, value) in &self.config.headers {
-            metadata.insert(name.clone(), value.clone());
+            metadata.append(name.clone(), value.clone());
         }
         metadata
     }

@@ -143,6 +143,12 @@ impl Desk {
             }
             "open" => {
                 let name = required(request.session, "session")?;
+                if self.sessions.contains_key(&name)
+                    && self.client.behaviour.has(Defect::FirstConfigurationStays)
+                {
+                    self.reply(id, Ok(json!({})));
+                    return Ok(());
+                }
                 if self.sessions.contains_key(&name) {
                     return Err(Failure::new(Class::Protocol, format!("session `{name}` is already open")));
                 }
@@ -158,7 +164,9 @@ impl Desk {
             "tables" => self.start(id, request, Operation::Tables)?,
             "close" => {
                 let name = required(request.session, "session")?;
-                self.sessions.remove(&name).ok_or_else(|| unknown_session(&name))?;
+                if !self.client.behaviour.has(Defect::FirstConfigurationStays) {
+                    self.sessions.remove(&name).ok_or_else(|| unknown_session(&name))?;
+                }
                 self.reply(id, Ok(json!({})));
             }
             other => {

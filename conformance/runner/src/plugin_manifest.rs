@@ -65,7 +65,7 @@ fn without(missing: &[&str], name: &str, command: &str) -> Draft {
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
     let lines = TEMPLATE.lines().map(|line| {
         let line = if is_missing(line) { format!("# not in this plugin: {line}") } else { line.to_owned() };
-        line.replace("{name}", &quoted(name)).replace("{command}", &quoted(command)) + "\n"
+        line.replace("{plugin}", &quoted(name)).replace("{command}", &quoted(command)) + "\n"
     });
     Draft { text: lines.collect(), left_out: missing.iter().map(|name| (*name).to_owned()).collect() }
 }

@@ -15,6 +15,7 @@ use scenario_model::bundle::Ran;
 use scenario_model::catalogue::Catalogue;
 use scenario_model::diagnostic::word_help;
 use scenario_model::event::Event;
+use scenario_model::manifest::Drive;
 use scenario_model::plan::Permutation;
 use scenario_model::report::Judge;
 use scenario_model::trace::Trace;
@@ -99,8 +100,17 @@ impl Who {
         }
     }
 
-    /// A process where the defect is one of the process, else a task of this one: that costs less.
+    /// A process where the defect is one of the process, else a task of this one: that costs less. A plugin is always a
+    /// process, one for all permutations.
     fn launch(self, target: &Target, ca: &CaFile) -> Launch {
+        if target.manifest.drive == Drive::GrafanaPlugin {
+            let args = match self {
+                Self::Clean => Vec::new(),
+                Self::Defect(defect) => vec!["--defect".to_owned(), defect.name().to_owned()],
+                Self::Variant(variant) => vec!["--variant".to_owned(), variant.name().to_owned()],
+            };
+            return Launch::new(target, ca, &args).shared();
+        }
         let behaviour = match self {
             Self::Clean => Behaviour::default(),
             Self::Defect(defect) if OF_THE_PROCESS.contains(&defect) => {
@@ -150,7 +160,16 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
     let target = Target::find("reference")?;
     let (permutations, selection) = select(&args.selection, &catalogue, &target.manifest)?;
     let part = Part::of(&args.selection, &permutations);
-    let recordings = record(&chosen, &catalogue, &target, &permutations, usize::from(args.jobs)).await?;
+    let jobs = usize::from(args.jobs);
+    let mut recordings = record(&chosen, &catalogue, &target, &permutations, jobs).await?;
+    // What applies to plugins only is proven on the client's other face.
+    let plugin = Target::find("reference-plugin")?;
+    let (mut of_plugins, _) = select(&args.selection, &catalogue, &plugin.manifest)?;
+    of_plugins
+        .retain(|p| permutations.iter().any(|other| other.id == p.id && other.not_applicable.is_some()));
+    if of_plugins.iter().any(|p| p.not_applicable.is_none()) {
+        recordings.extend(record(&chosen, &catalogue, &plugin, &of_plugins, jobs).await?);
+    }
     let ran = began.elapsed();
 
     let judging = Instant::now();
@@ -182,7 +201,7 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
     let failed_by: BTreeSet<&String> = matrix.0.values().flat_map(|checks| checks.keys()).collect();
     out.push_str(&format!(
         "behaviours    {} ({} permutations over real sockets in {:.1} s, judged in {:.1} s)\n",
-        recordings.len(),
+        chosen.len(),
         permutations,
         ran.as_secs_f64(),
         judged.as_secs_f64()

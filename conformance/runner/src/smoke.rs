@@ -127,6 +127,7 @@ fn one_query(auth: Auth) -> Permutation {
         set: WorldSet::default(),
         deadline: None,
         wait: None,
+        query_field: None,
     };
     let scenario = Scenario {
         title: "one plain query".into(),

@@ -48,6 +48,8 @@ pub enum Outcome {
     Served,
     /// Every call was answered with an error.
     Error,
+    /// Every call was answered with an error that mentions it, or the log does.
+    Warned,
 }
 
 /// How many: `count = 0` or `count = { min = 1, max = 2 }`.
@@ -119,11 +121,13 @@ pub struct Selection {
 }
 
 /// Words that `mentions` may name beside those of a manifest.
-pub const MENTIONS: [&str; 8] = [
+pub const MENTIONS: [&str; 10] = [
     "missing-field",
+    "setting",
     "discovery",
     "token",
     "authentication",
+    "tls",
     "UNAUTHENTICATED",
     "PERMISSION_DENIED",
     "UNAVAILABLE",
@@ -182,6 +186,12 @@ impl RawClause {
         }
         if self.says.as_ref().is_some_and(|text| text.trim().is_empty()) {
             wrong.push(Diagnostic::new(place("/says"), "`says` is blank: every text would hold it"));
+        }
+        if self.outcome == Some(Outcome::Warned) && self.mentions.is_none() {
+            wrong.push(
+                Diagnostic::new(place("/outcome"), "`outcome = \"warned\"` needs `mentions`")
+                    .with_help("of what the user is to be warned"),
+            );
         }
         match self.outcome {
             Some(outcome) if wrong.is_empty() => Ok(Clause::Step {
@@ -291,6 +301,9 @@ impl fmt::Display for Clause {
                 match outcome {
                     Outcome::Served => write!(f, "every call of `{step}` is served")?,
                     Outcome::Error => write!(f, "every call of `{step}` ends in an error")?,
+                    Outcome::Warned => {
+                        write!(f, "every call of `{step}` ends in an error or with a warning")?
+                    }
                 }
                 if let Some(within) = within {
                     write!(f, " within {within}")?;

@@ -312,6 +312,12 @@ pub struct ServerRpc {
     pub principal: Option<String>,
     /// The gRPC code with which the head was refused.
     pub refused: Option<String>,
+    /// The credential, or that there is none, is of the session's own method.
+    pub as_chosen: bool,
+    /// The first value of the custom header `x-flightcheck`.
+    pub custom: Option<String>,
+    /// How many values `x-flightcheck` had.
+    pub custom_values: u32,
 }
 
 /// Data of `server.rendezvous`.

@@ -8,7 +8,7 @@ use crate::clause::{Clause, Expectation, Outcome as CallOutcome, Selection};
 use crate::event::{Event, Fact, Reply, Said, ServerStreamEnd};
 use crate::load::ResolvedCheck;
 use crate::moment::{Seconds, Window};
-use crate::scenario::{Level, Op, Scenario, Surface};
+use crate::scenario::{Auth, Level, Op, PortForm, Scenario, Surface};
 use crate::trace::Trace;
 use crate::verdict::{CheckVerdict, Finding, Outcome};
 
@@ -118,12 +118,15 @@ fn answer(clause: &Clause, trace: &Trace, context: Context<'_>) -> Answer {
             if end.replies.is_empty() {
                 return Answer::Vacuous(finding(format!("`{step}` made no call"), &[event]));
             }
-            let wrong = end.replies.iter().find_map(|reply| {
-                ended(reply, *outcome, step, trace, context)
-                    .or_else(|| in_time(reply, *within))
-                    .or_else(|| mentioned(reply, mentions.as_deref(), step, context))
-                    .or_else(|| said(reply, says.as_deref()))
-            });
+            let warned = *outcome == CallOutcome::Warned
+                && mentions.as_deref().is_some_and(|word| logged(word, step, trace, context));
+            let wrong =
+                end.replies.iter().filter(|reply| !(warned && reply.said == Said::Ok)).find_map(|reply| {
+                    ended(reply, *outcome, step, trace, context)
+                        .or_else(|| in_time(reply, *within))
+                        .or_else(|| mentioned(reply, mentions.as_deref(), step, context))
+                        .or_else(|| said(reply, says.as_deref()))
+                });
             match wrong {
                 Some(observed) => Answer::Broken(finding(observed, &[event])),
                 None => Answer::Holds,
@@ -196,9 +199,12 @@ fn ended(
     match (wanted, reply.said) {
         (_, Said::Nothing) => Some(format!("call `{}` was not answered in {took}", reply.marker)),
         (_, Said::Gone) => Some(format!("the subject was gone before it answered call `{}`", reply.marker)),
-        (CallOutcome::Error, Said::Error) => None,
+        (CallOutcome::Error | CallOutcome::Warned, Said::Error) => None,
         (CallOutcome::Error, Said::Ok) => {
             Some(format!("call `{}` was answered ok after {took}", reply.marker))
+        }
+        (CallOutcome::Warned, Said::Ok) => {
+            Some(format!("call `{}` was answered ok, and the log does not say it either", reply.marker))
         }
         (CallOutcome::Served, Said::Error) => {
             Some(format!("call `{}` ended in an error after {took}: {said}", reply.marker))
@@ -272,22 +278,50 @@ fn said(reply: &Reply, text: Option<&str>) -> Option<String> {
     (!found).then(|| format!("the error says `{message}`, without `{text}`"))
 }
 
+/// A line of the log mentions it.
+fn logged(word: &str, step: &str, trace: &Trace, context: Context<'_>) -> bool {
+    let wanted = wanted_words(word, step, context);
+    trace.events().iter().any(|event| match &event.fact {
+        Fact::SubjectStderr(line) => {
+            let text = line.text.to_lowercase();
+            wanted.iter().any(|w| text.contains(&w.to_lowercase()))
+        }
+        _ => false,
+    })
+}
+
 fn wanted_words(word: &str, step: &str, context: Context<'_>) -> Vec<String> {
     let own = |name: &str, defaults: &[&str]| {
         let known = context.words.get(name).cloned();
         known.unwrap_or_else(|| defaults.iter().map(|d| (*d).to_owned()).collect())
     };
+    let session = context.scenario.step.iter().find(|s| s.id == step).map(|s| s.session.as_str());
+    let session = context.scenario.session.iter().find(|s| Some(s.id.as_str()) == session);
     match word {
         "missing-field" => {
-            let session = context.scenario.step.iter().find(|s| s.id == step).map(|s| s.session.as_str());
-            let kept = context.scenario.session.iter().find(|s| Some(s.id.as_str()) == session);
-            let kept = kept.and_then(|s| s.oauth.keep.as_deref()).unwrap_or_default();
-            ["issuer", "client_id", "client_secret"]
+            let basic = session.is_some_and(|s| s.auth == Auth::Basic);
+            let kept =
+                session.and_then(|s| if basic { s.basic.keep.as_deref() } else { s.oauth.keep.as_deref() });
+            let kept = kept.unwrap_or_default();
+            let fields: &[&str] =
+                if basic { &["username", "password"] } else { &["issuer", "client_id", "client_secret"] };
+            fields
                 .iter()
                 .filter(|field| !kept.split('+').any(|k| k == **field))
                 .flat_map(|field| own(field, &[field]))
                 .collect()
         }
+        "setting" => {
+            let keys = session.into_iter().flat_map(|s| &s.settings).map(|setting| setting.key.as_str());
+            let names = keys.map(|key| match key {
+                "auth.none" | "auth.token" | "auth.basic" | "oauth" => "auth",
+                _ => key.rsplit('.').next().unwrap_or(key),
+            });
+            let port = session.filter(|s| s.port != PortForm::AsItIs).map(|_| "port");
+            let headers = session.into_iter().flat_map(|s| &s.headers).map(|header| header.name.as_str());
+            names.chain(port).chain(headers).flat_map(|name| own(name, &[name])).collect()
+        }
+        "tls" => own(word, &["tls", "plaintext", "insecure", "unencrypted"]),
         "discovery" => own(word, &["discovery", "well-known", "openid-configuration"]),
         "authentication" | "UNAUTHENTICATED" => {
             own(word, &["unauthenticated", "unauthorized", "authentication", "credential"])

@@ -22,6 +22,7 @@ pub mod moment;
 pub mod plan;
 pub mod report;
 pub mod requirements;
+pub mod saved;
 pub mod scenario;
 pub mod timeline;
 pub mod trace;

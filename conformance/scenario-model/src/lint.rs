@@ -76,7 +76,10 @@ fn idle(scenario: &Scenario, check: &ResolvedCheck, said: Said) -> Vec<Event> {
             calls: step.parallel,
         }));
         // The best that a subject without traffic could say: every word that a check might ask for.
-        let everything = format!("issuer client_id client_secret discovery token authentication {literal}");
+        let everything = format!(
+            "issuer client_id client_secret username password audience server auth port discovery token authentication \
+             tls {literal}"
+        );
         let reply = |n| Reply {
             marker: format!("{}.{n}", step.id),
             said,

@@ -10,7 +10,9 @@ use crate::diagnostic::{Diagnostic, FileErrors, Span, word_help};
 use crate::document::Document;
 use crate::event::Vocabulary;
 use crate::lint;
+use crate::manifest::NEUTRAL_KEYS;
 use crate::plan::permutation_id;
+use crate::saved::Saved;
 use crate::scenario::{Check, IssuerFault, IssuerName, Level, Op, Scenario, ServerFault, Surface};
 
 /// A scenario file that was read without a mistake.
@@ -77,8 +79,9 @@ pub fn load_scenario(id: &str, file: &str, text: &str, words: &Vocabulary) -> Re
         let mut value = document.value.clone();
         fill(&document, &mut value, "", &values, &mut wrong);
         match document.read::<Scenario>(&value) {
-            Ok(scenario) => {
+            Ok(mut scenario) => {
                 let before = wrong.len();
+                check_sessions(&document, &mut scenario, &mut wrong);
                 check_steps(&document, &scenario, &mut wrong);
                 let checks = resolve_checks(id, &document, &scenario, &values, words, &mut wrong);
                 if wrong.len() == before {
@@ -153,7 +156,7 @@ fn combine(document: &Document, wrong: &mut Vec<Diagnostic>) -> Vec<Vec<(String,
 }
 
 /// Placeholders that are filled in when a scenario runs, not when it is read.
-const LATER: [&str; 3] = ["marker", "n", "canary"];
+const LATER: [&str; 4] = ["marker", "n", "canary", "value"];
 
 fn fill(
     document: &Document,
@@ -324,6 +327,57 @@ fn check_profile(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagn
             said(at, "`as_documented` needs an issuer with a `profile`");
         } else if session.oauth.scope.is_some() || session.oauth.audience.is_some() {
             said(at, "`as_documented` decides `scope` and `audience`");
+        }
+    }
+}
+
+/// Checks the settings of sessions, and fills in what saved ones say of themselves.
+fn check_sessions(document: &Document, scenario: &mut Scenario, wrong: &mut Vec<Diagnostic>) {
+    for (nth, session) in scenario.session.iter_mut().enumerate() {
+        let mut said = |key: &str, message: String, help: String| {
+            let span = document.span(&format!("/session/{nth}/{key}"));
+            wrong.push(Diagnostic::new(span, message).with_help(help));
+        };
+        for (at, setting) in session.settings.iter().enumerate() {
+            if !NEUTRAL_KEYS.contains(&setting.key.as_str()) || setting.key == "headers" {
+                let message = format!("unknown neutral key `{}`", setting.key);
+                said(&format!("settings/{at}/key"), message, word_help(&setting.key, NEUTRAL_KEYS));
+            }
+        }
+        if session.headers.iter().any(|header| header.name.is_empty()) {
+            said(
+                "headers",
+                "a header needs a name".into(),
+                "`{ name = \"x-flightcheck\", value = \"v\" }`".into(),
+            );
+        }
+        const FIELDS: [&str; 2] = ["username", "password"];
+        if let Some(other) = session.basic.keep.as_deref().filter(|kept| !FIELDS.contains(kept)) {
+            said("basic/keep", format!("unknown field `{other}` in `keep`"), word_help(other, FIELDS));
+        }
+        if session.basic.password.as_ref().is_some_and(|p| !p.contains("{canary}")) {
+            let help = "a fixed value could not be told from the same text elsewhere";
+            said("basic/password", "`password` must hold `{canary}`".into(), help.into());
+        }
+        if let Some(name) = &session.saved {
+            match Saved::named(name) {
+                Some(saved) => {
+                    session.auth = saved.method();
+                    session.also = saved.methods().filter(|method| *method != session.auth).collect();
+                    scenario.world.server.plaintext |= !saved.secure();
+                }
+                None => said(
+                    "saved",
+                    format!("there is no saved data source `{name}`"),
+                    word_help(name, Saved::names()),
+                ),
+            }
+        }
+    }
+    for (nth, step) in scenario.step.iter().enumerate() {
+        if step.query_field.is_some() && step.op != Op::Query {
+            let span = document.span(&format!("/step/{nth}/query_field"));
+            wrong.push(Diagnostic::new(span, "only a `query` has a `query_field`"));
         }
     }
 }

@@ -70,9 +70,10 @@ pub struct Trust {
 #[serde(deny_unknown_fields)]
 pub struct NativeOption {
     /// Its name. For a Grafana plugin the place in a saved data source: `jsonData.host`, `secureJsonData.token`, `url`.
+    /// The option for `headers` is set once for each header if its name has `{name}` in it.
     pub native: String,
     /// Its value; the neutral value unless said. Text is a template with `{value}`, `{host}`, `{port}`; a bool or a number
-    /// stays what it is.
+    /// stays what it is. For `headers` it may be a list with one template, made for each header: `[{ "{name}" = "{value}" }]`.
     pub value: Option<Value>,
     /// Its value for a server without TLS.
     pub plaintext: Option<Value>,
@@ -116,7 +117,7 @@ pub enum TlsDeclared {
 }
 
 /// Every neutral key that the runner knows.
-pub const NEUTRAL_KEYS: [&str; 17] = [
+pub const NEUTRAL_KEYS: [&str; 18] = [
     "server.uri",
     "server.tls",
     "auth.none",
@@ -134,6 +135,7 @@ pub const NEUTRAL_KEYS: [&str; 17] = [
     "token",
     "attribution.on",
     "attribution.off",
+    "headers",
 ];
 
 /// What of a saved data source is neither in `jsonData` nor in `secureJsonData`.
@@ -204,6 +206,13 @@ impl Manifest {
                     .with_help("leave `deadlines` out: only the stdio protocol has them"),
             );
         }
+        if let Some(mistake) = manifest.headers_mistake() {
+            let span = document.key_span("/options/headers");
+            wrong.push(
+                Diagnostic::new(span, mistake)
+                    .with_help("`metadata.{name}`, or `[{ \"{name}\" = \"{value}\" }]`"),
+            );
+        }
         for key in manifest.options.keys().filter(|k| !NEUTRAL_KEYS.contains(&k.as_str())) {
             let span = document.key_span(&format!("/options/{key}"));
             wrong.push(
@@ -212,6 +221,22 @@ impl Manifest {
             );
         }
         if wrong.is_empty() { Ok(manifest) } else { Err(document.errors(wrong)) }
+    }
+
+    /// What is wrong with the option for custom headers.
+    fn headers_mistake(&self) -> Option<&'static str> {
+        let option = self.options.get("headers")?;
+        let one = option.value.as_ref().and_then(Value::as_array).is_some_and(|list| list.len() == 1);
+        (!one && !option.native.contains("{name}"))
+            .then_some("`headers` needs `{name}` in `native`, or a list with one template as `value`")
+    }
+
+    /// It reads what the Flight SQL data sources for Grafana save.
+    fn reads_saved_settings(&self) -> bool {
+        let at = |key: &str, place: &str| self.options.get(key).is_some_and(|option| option.native == place);
+        self.drive == Drive::GrafanaPlugin
+            && at("server.uri", "jsonData.host")
+            && at("auth.token", "jsonData.selectedAuthType")
     }
 
     /// It has what a scenario needs.
@@ -236,6 +261,10 @@ impl Manifest {
                 Drive::Stdio => true,
                 Drive::GrafanaPlugin => false,
             },
+            Need::Choice => option("auth.none") && option("oauth"),
+            Need::Headers => option("headers"),
+            Need::Plugin => self.drive == Drive::GrafanaPlugin,
+            Need::SavedSettings => self.reads_saved_settings(),
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::known_failures::glob;
 use crate::load::{Combination, Loaded, matches};
 use crate::manifest::Manifest;
+use crate::saved::ABSENT;
 use crate::scenario::{Lane, Need, Op, Profile, Scenario, Surface};
 
 /// What the user chose.
@@ -170,8 +171,14 @@ fn not_applicable(combination: &Combination, surface: Surface, manifest: &Manife
     if let Some(lacking) = asked.into_iter().find(|surface| !manifest.has_surface(*surface)) {
         return Some(format!("the subject has no surface `{}`", word(lacking)));
     }
-    let missing = needs(combination).into_iter().find(|need| !manifest.has(*need))?;
-    Some(format!("the subject does not declare `{}`", word(missing)))
+    if let Some(missing) = needs(combination).into_iter().find(|need| !manifest.has(*need)) {
+        return Some(format!("the subject does not declare `{}`", word(missing)));
+    }
+    let settings = combination.scenario.session.iter().flat_map(|s| &s.settings);
+    let missing = settings
+        .filter(|setting| setting.value != ABSENT)
+        .find(|setting| !manifest.options.contains_key(&setting.key))?;
+    Some(format!("the subject has no option `{}`", missing.key))
 }
 
 fn needs(combination: &Combination) -> Vec<Need> {
@@ -193,9 +200,14 @@ fn needs(combination: &Combination) -> Vec<Need> {
         needs.extend(oauth.scope.as_ref().map(|_| Need::Scope));
         needs.extend(oauth.audience.as_ref().map(|_| Need::Audience));
         needs.extend(session.attribution.filter(|on| !on).map(|_| Need::AttributionSwitch));
+        needs.extend(session.saved.as_ref().map(|_| Need::SavedSettings));
+        needs.extend(session.headers.first().map(|_| Need::Headers));
     }
     if scenario.world.server.plaintext {
         needs.push(Need::Plaintext);
+    }
+    if scenario.step.iter().any(|s| s.query_field.is_some()) {
+        needs.push(Need::Plugin);
     }
     if scenario.step.iter().any(|s| s.user.is_some()) {
         needs.push(Need::Users);

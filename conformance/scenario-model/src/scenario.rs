@@ -101,6 +101,14 @@ pub enum Need {
     Deadlines,
     /// Each permutation has a process of its own, so that its end can be judged.
     OwnProcess,
+    /// It is told by an option which method to use.
+    Choice,
+    /// It takes custom headers.
+    Headers,
+    /// It is a Grafana plugin.
+    Plugin,
+    /// It reads the data sources that the Flight SQL plugins save.
+    SavedSettings,
 }
 
 /// More needs for some values of the matrix.
@@ -481,6 +489,25 @@ pub struct Server {
     pub rendezvous: Option<Rendezvous>,
     /// Ways to misbehave.
     pub fault: Vec<ServerFault>,
+    /// What it answers to a Handshake.
+    pub handshake: HandshakeAnswer,
+}
+
+/// What a server answers to a Handshake with the right username and password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HandshakeAnswer {
+    /// The token in the header `authorization`, and in the payload besides.
+    #[default]
+    Header,
+    /// The token in the trailer `authorization` only.
+    Trailer,
+    /// The token in the payload only.
+    Payload,
+    /// OK, and no token.
+    WithoutToken,
+    /// `UNIMPLEMENTED`.
+    Unimplemented,
 }
 
 /// Callers of a method wait for each other.
@@ -594,10 +621,76 @@ pub struct Session {
     pub oauth: OauthSettings,
     /// The attribution switch, if the subject has one.
     pub attribution: Option<bool>,
+    /// Changes to its username and password.
+    #[serde(default)]
+    pub basic: BasicSettings,
+    /// Settings that are not what they should be, by their neutral key.
+    #[serde(default)]
+    pub settings: Vec<Setting>,
+    /// Headers that the user wants on every call.
+    #[serde(default)]
+    pub headers: Vec<Header>,
+    /// How the port is written in the server's address.
+    #[serde(default)]
+    pub port: PortForm,
+    /// The data source was saved so: a file of `fixtures/grafana-settings`, which also says the method and whether the
+    /// server has TLS.
+    pub saved: Option<String>,
     /// It is the same client as this session: its id, and its secret too unless `wrong_secret` is set.
     pub client_of: Option<String>,
     /// It takes the place of this session, as saved settings do: that is closed first, and this one has its name.
     pub replaces: Option<String>,
+}
+
+/// Changes to a session's username and password.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BasicSettings {
+    /// Keep only this of `username`, `password`.
+    pub keep: Option<String>,
+    /// What becomes of the other.
+    pub others: Option<Others>,
+    /// The password; `{canary}` stands for the generated one and must be in it.
+    pub password: Option<String>,
+}
+
+/// A setting that is not what it should be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// Its neutral key.
+    pub key: String,
+    /// What it is: text with `{value}` for what it should be, `"<absent>"`, or a value of another type.
+    pub value: Value,
+}
+
+/// A header that the user wants on every call. What `x-flightcheck` holds is in the events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// How the port is written in the server's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PortForm {
+    /// As it is.
+    #[default]
+    AsItIs,
+    /// `host`.
+    Absent,
+    /// `host:`.
+    Empty,
+    /// The right one with 65536 added.
+    TooLarge,
+    /// A minus before it.
+    Negative,
+    /// `host:grpc`.
+    Word,
 }
 
 /// Name of an issuer of a world.
@@ -725,6 +818,20 @@ pub struct Step {
     pub deadline: Option<Seconds>,
     /// Its answer is not waited for longer than this; the call goes on.
     pub wait: Option<Seconds>,
+    /// Where the SQL of a plugin's query is; in every field that is in use unless said.
+    pub query_field: Option<QueryField>,
+}
+
+/// Where the SQL of a Grafana query is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueryField {
+    /// In `query`.
+    Query,
+    /// In `queryText`, as older dashboards have it.
+    QueryText,
+    /// In `query`, and another one in `queryText`.
+    QueryBesideAnother,
 }
 
 fn session_a() -> String {

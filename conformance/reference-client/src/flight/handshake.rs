@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use arrow_flight::HandshakeRequest;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use tonic::metadata::{MetadataMap, MetadataValue};
 
 use super::Connection;
-use crate::behaviour::{Behaviour, Defect};
+use crate::behaviour::{Behaviour, Defect, Variant};
 use crate::config::is_visible_ascii;
 use crate::failure::{Class, Failure, within};
 use crate::secret::Secret;
@@ -16,11 +16,20 @@ use crate::secret::Secret;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The `authorization` value of RFC 7617.
-pub(crate) fn basic_value(username: &str, password: &Secret) -> Secret {
-    Secret::new(format!("Basic {}", STANDARD.encode(format!("{username}:{}", password.expose()))))
+pub(crate) fn basic_value(username: &str, password: &Secret, behaviour: Behaviour) -> Secret {
+    let mut password = password.expose();
+    if behaviour.has(Defect::PasswordCutAtColon) {
+        password = password.split(':').next().unwrap_or_default();
+    }
+    let pair = format!("{username}:{password}");
+    let encoded = match behaviour.is(Variant::UnpaddedBasic) {
+        true => STANDARD_NO_PAD.encode(pair),
+        false => STANDARD.encode(pair),
+    };
+    Secret::new(format!("Basic {encoded}"))
 }
 
-/// Logs in; the token comes in the answer's header or trailer, anything else is an error.
+/// Logs in; the token comes in the answer's header, trailer or payload, anything else is an error.
 pub(crate) async fn log_in(
     connection: &Connection,
     authorization: Secret,
@@ -42,14 +51,20 @@ pub(crate) async fn log_in(
         })?;
         let header = bearer(response.metadata());
         let mut answers = response.into_inner();
-        while answers.message().await.map_err(|status| Failure::rpc("the handshake", &status))?.is_some() {}
+        let mut payload = None;
+        while let Some(message) =
+            answers.message().await.map_err(|status| Failure::rpc("the handshake", &status))?
+        {
+            payload = payload.or_else(|| text(&message.payload));
+        }
         if let Some(token) = header {
             return Ok(token);
         }
         let trailers = answers.trailers().await.map_err(|status| Failure::rpc("the handshake", &status))?;
-        trailers
-            .as_ref()
-            .and_then(bearer)
+        let trailer =
+            trailers.as_ref().and_then(bearer).filter(|_| !behaviour.has(Defect::IgnoresTrailerToken));
+        trailer
+            .or_else(|| payload.filter(|_| !behaviour.has(Defect::IgnoresPayloadToken)))
             .ok_or_else(|| Failure::new(Class::Handshake, "the handshake's answer holds no bearer token"))
     })
     .await
@@ -70,6 +85,12 @@ fn bearer(metadata: &MetadataMap) -> Option<Secret> {
     let token = token.trim();
     let usable = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && is_visible_ascii(token);
     usable.then(|| Secret::new(token))
+}
+
+/// A payload that is a token.
+fn text(payload: &[u8]) -> Option<Secret> {
+    let text = std::str::from_utf8(payload).ok()?;
+    (!text.is_empty() && is_visible_ascii(text)).then(|| Secret::new(text))
 }
 
 #[cfg(test)]

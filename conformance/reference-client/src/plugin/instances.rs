@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use plugin_protocol::pluginv2::PluginContext;
 
 use crate::attribution::User;
+use crate::behaviour::Defect;
 use crate::client::Client;
 use crate::failure::{Class, Failure};
 use crate::plugin::settings::options;
@@ -35,10 +36,12 @@ impl Instances {
         let saved = context.data_source_instance_settings.ok_or_else(|| missing("data source"))?;
         let user = context.user.map(|user| User::new(user.login, user.email, user.name));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = open.get(&saved.id).filter(|known| known.saved_ms == saved.last_updated_ms) {
+        let stays = self.client.behaviour.has(Defect::FirstConfigurationStays);
+        let known = open.get(&saved.id).filter(|known| stays || known.saved_ms == saved.last_updated_ms);
+        if let Some(known) = known {
             return Ok((Arc::clone(&known.session), user));
         }
-        let native = options(&saved, self.ca.as_deref())?;
+        let native = options(&saved, self.ca.as_deref(), self.client.behaviour)?;
         let session = Arc::new(Session::open(&self.client, native)?);
         open.insert(saved.id, Instance { saved_ms: saved.last_updated_ms, session: Arc::clone(&session) });
         Ok((session, user))

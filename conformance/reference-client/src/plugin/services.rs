@@ -60,7 +60,12 @@ impl Plugin {
     async fn query(&self, context: Option<PluginContext>, query: &DataQuery) -> DataResponse {
         let json: Value = serde_json::from_slice(&query.json).unwrap_or_default();
         // Older dashboards hold `queryText`.
-        let sql = ["query", "queryText"].iter().find_map(|name| json[*name].as_str()).unwrap_or_default();
+        let names: &[&str] = match self.behaviour.defect {
+            Some(Defect::OldFieldUnknown) => &["query"],
+            Some(Defect::OldFieldWins) => &["queryText", "query"],
+            _ => &["query", "queryText"],
+        };
+        let sql = names.iter().find_map(|name| json[*name].as_str()).unwrap_or_default();
         match self.answer(context, Operation::Query { sql: sql.to_owned() }).await {
             Ok(frames) => DataResponse { frames, status: 200, ..DataResponse::default() },
             Err(failure) => DataResponse {

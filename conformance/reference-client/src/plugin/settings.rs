@@ -3,6 +3,7 @@
 use plugin_protocol::pluginv2::DataSourceInstanceSettings;
 use serde_json::{Map, Value};
 
+use crate::behaviour::{Behaviour, Defect};
 use crate::failure::Failure;
 
 /// Setting and option; those of `secureJsonData` are secret.
@@ -20,27 +21,32 @@ const SECRET: [(&str, &str); 3] =
 pub(crate) fn options(
     saved: &DataSourceInstanceSettings,
     ca: Option<&str>,
+    behaviour: Behaviour,
 ) -> Result<Map<String, Value>, Failure> {
     let json = saved.json_data.trim_ascii();
     let json_data: Value = if json.is_empty() { Value::Null } else { read(json)? };
+    if behaviour.has(Defect::StrictSettings) {
+        strict(&json_data)?;
+    }
     let text = |name: &str| json_data[name].as_str().filter(|text| !text.is_empty());
     let mut options = Map::new();
     let mut put = |name: &str, value: &str| options.insert(name.to_owned(), Value::from(value));
     let scheme = match &json_data["secure"] {
         Value::Bool(true) => "grpc+tls",
         Value::Bool(false) | Value::Null => "grpc",
+        _ if behaviour.has(Defect::WrongTypesIgnored) => "grpc",
         _ => return Err(Failure::configuration("`secure` must be true or false")),
     };
     put("uri", &format!("{scheme}://{}", text("host").unwrap_or_default()));
-    for (setting, option) in PLAIN {
-        if let Some(value) = text(setting) {
-            put(option, value);
-        }
-    }
     for (setting, option) in SECRET {
         if let Some(value) = saved.decrypted_secure_json_data.get(setting).filter(|v| !v.is_empty()) {
             put(option, value);
         }
+    }
+    if behaviour.has(Defect::SecretFromClear)
+        && let Some(token) = text("token")
+    {
+        put("token", token);
     }
     match text("selectedAuthType") {
         None => {}
@@ -54,16 +60,35 @@ pub(crate) fn options(
     if let Some(ca) = ca {
         put("tls.ca", ca);
     }
+    for (setting, option) in PLAIN {
+        match &json_data[setting] {
+            Value::Null | Value::Bool(false) => {}
+            Value::String(empty) if empty.is_empty() => {}
+            // Text, or what the client itself will refuse by its name.
+            value => drop(options.insert(option.to_owned(), value.clone())),
+        }
+    }
     for row in json_data["metadata"].as_array().into_iter().flatten() {
         let pairs = row.as_object().into_iter().flatten();
         for (name, value) in pairs.filter(|(name, _)| !name.is_empty() && *name != "undefined") {
-            let before = options.insert(format!("metadata.{}", name.to_lowercase()), value.clone());
+            let before = options.insert(format!("metadata.{name}"), value.clone());
             if before.is_some() {
                 return Err(Failure::configuration(format!("`metadata` names `{name}` twice")));
             }
         }
     }
     Ok(options)
+}
+
+/// What `strict-settings` refuses.
+fn strict(json_data: &Value) -> Result<(), Failure> {
+    let strange = |name: &str| !matches!(&json_data[name], Value::Null | Value::String(_));
+    let old =
+        json_data["metadata"].as_array().into_iter().flatten().any(|row| row.get("undefined").is_some());
+    match json_data["selectedAuthType"] == "oauth2-client-credentials" || old || strange("username") {
+        true => Err(Failure::configuration("these settings were written by another editor")),
+        false => Ok(()),
+    }
 }
 
 fn read(json: &[u8]) -> Result<Value, Failure> {
@@ -76,7 +101,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::behaviour::Behaviour;
     use crate::config::{Auth, Config};
 
     #[test]
@@ -96,7 +120,8 @@ mod tests {
                     .collect(),
                 ..DataSourceInstanceSettings::default()
             };
-            let config = options(&saved, None).and_then(|native| Config::read(native, Behaviour::default()));
+            let config = options(&saved, None, Behaviour::default())
+                .and_then(|native| Config::read(native, Behaviour::default()));
             let outcome = match config.as_ref().map(|config| &config.auth) {
                 Ok(Auth::None) => "none",
                 Ok(Auth::Token(_)) => "token",
@@ -116,7 +141,10 @@ mod tests {
             decrypted_secure_json_data: secure,
             ..DataSourceInstanceSettings::default()
         };
-        assert_eq!(Value::Object(options(&saved, None).expect("they can be read")), expected);
+        assert_eq!(
+            Value::Object(options(&saved, None, Behaviour::default()).expect("they can be read")),
+            expected
+        );
     }
 
     #[test]

@@ -7,8 +7,8 @@ use flightsql_server as flight;
 use mock_idp as idp;
 use scenario_model::moment::Seconds;
 use scenario_model::scenario::{
-    AnswerFault, AnswerMoment, Breaks, BrokenConnection, Code, Endpoint, FlightMethod, Issuer, IssuerFault,
-    Rendezvous, ServerFault, StallHow,
+    AnswerFault, AnswerMoment, Breaks, BrokenConnection, Code, Endpoint, FlightMethod, HandshakeAnswer,
+    Issuer, IssuerFault, Rendezvous, ServerFault, StallHow,
 };
 use serde_json::{Map, Value};
 
@@ -193,6 +193,26 @@ fn server_kind(fault: &ServerFault) -> flight::FaultKind {
         Code::Internal => flight::Code::Internal,
     };
     flight::FaultKind::Status { code, message: "refused by the scenario".to_owned(), at }
+}
+
+/// Where the server puts a Handshake's token, and what else it does to Handshakes.
+pub fn handshake(answer: HandshakeAnswer) -> (flight::HandshakeAnswer, Option<flight::Fault>) {
+    let fault =
+        |kind| Some(flight::Fault { method: Some(flight::Method::Handshake), ..flight::Fault::new(kind) });
+    match answer {
+        HandshakeAnswer::Header => (flight::HandshakeAnswer::Header, None),
+        HandshakeAnswer::Trailer => (flight::HandshakeAnswer::Trailer, None),
+        HandshakeAnswer::Payload => (flight::HandshakeAnswer::Payload, None),
+        HandshakeAnswer::WithoutToken => (flight::HandshakeAnswer::Header, fault(flight::FaultKind::NoToken)),
+        HandshakeAnswer::Unimplemented => {
+            let kind = flight::FaultKind::Status {
+                code: flight::Code::Unimplemented,
+                message: "this server has no Handshake".to_owned(),
+                at: flight::Moment::BeforeSchema,
+            };
+            (flight::HandshakeAnswer::Header, fault(kind))
+        }
+    }
 }
 
 /// Callers that wait for each other.

@@ -186,6 +186,7 @@ impl<'a> Stage<'a> {
         if op == "query" {
             let sql = step.sql.as_deref().unwrap_or("SELECT '{marker}' AS marker");
             more.push(("sql", Value::from(sql.replace("{marker}", marker))));
+            more.extend(step.query_field.map(|field| ("query_field", json!(field))));
         }
         if let Some(deadline) = step.deadline {
             more.push(("timeout_ms", Value::from((deadline.0 * 1e3).round() as u64)));

@@ -10,9 +10,14 @@ use scenario_model::event::{
     ServerRendezvous, ServerRpc, ServerStreamEnd,
 };
 
+use scenario_model::scenario::Auth;
+
 use crate::canary::Canaries;
 use crate::marker;
 use crate::recorder::Recorder;
+
+/// The header whose values are in the events; servers know nothing of it.
+const CUSTOM_HEADER: &str = "x-flightcheck";
 
 /// What is known about an issuer.
 #[derive(Debug, Clone)]
@@ -28,6 +33,8 @@ pub struct IssuerNotes {
 pub struct SessionNotes {
     /// Its issuer.
     pub issuer: String,
+    /// Its method.
+    pub auth: Auth,
     /// Its client id.
     pub client_id: String,
     /// The secret that the client was given.
@@ -260,7 +267,14 @@ impl Translator {
                     let strangers = notes.sessions.iter().filter(|(id, _)| **id != rpc.listener);
                     strangers.flat_map(|(_, s)| &s.own_credentials).any(|c| c == p.credential.expose())
                 });
+        let chosen = notes.sessions.get(&rpc.listener).map(|session| session.auth);
         drop(notes);
+        let custom: Vec<&String> = rpc
+            .headers
+            .iter()
+            .filter(|(name, _)| name == CUSTOM_HEADER)
+            .flat_map(|(_, values)| values)
+            .collect();
         let header = |name: &str| {
             rpc.attribution
                 .iter()
@@ -296,6 +310,9 @@ impl Translator {
                 .sum(),
             principal: rpc.principal.as_deref().map(|p| self.redacted(p)),
             refused: rpc.refused.clone(),
+            as_chosen: chosen == method(first.map(|p| p.state)),
+            custom: custom.first().map(|value| self.redacted(value)),
+            custom_values: custom.len() as u32,
         }
     }
 }
@@ -312,6 +329,18 @@ fn state(state: flight::TokenState) -> &'static str {
         S::SessionValid => "session",
         S::BasicValid => "basic",
         S::BasicInvalid => "unknown",
+    }
+}
+
+/// The method to which a credential belongs, if it is one of the world's.
+fn method(state: Option<flight::TokenState>) -> Option<Auth> {
+    use flight::TokenState as S;
+    match state {
+        None => Some(Auth::None),
+        Some(S::Valid | S::Expired | S::Refused) => Some(Auth::Oauth),
+        Some(S::StaticValid) => Some(Auth::Token),
+        Some(S::SessionValid | S::BasicValid) => Some(Auth::Basic),
+        Some(S::Unknown | S::Malformed | S::BasicInvalid) => None,
     }
 }
 

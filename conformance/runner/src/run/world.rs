@@ -7,7 +7,7 @@ use std::time::Duration;
 use flightsql_server as flight;
 use mock_idp as idp;
 use scenario_model::scenario::{
-    Auth, Issuer, IssuerName, OauthSettings, Provider, Scenario, Session, WorldSet,
+    Auth, BasicSettings, Issuer, IssuerName, OauthSettings, PortForm, Provider, Scenario, Session, WorldSet,
 };
 
 use crate::canary::{Canaries, CanaryMaker};
@@ -106,6 +106,11 @@ pub fn plain_session(id: &str) -> Session {
         oauth: OauthSettings::default(),
         attribution: None,
         client_of: None,
+        basic: BasicSettings::default(),
+        settings: Vec::new(),
+        headers: Vec::new(),
+        port: PortForm::default(),
+        saved: None,
         replaces: None,
     }
 }
@@ -303,7 +308,7 @@ fn secrets_for(
         client_id: fill(&session.oauth.client_id, maker.make(&format!("fc-client-{}-", session.id))),
         client_secret: fill(&session.oauth.client_secret, maker.make("fcs-")),
         username: maker.make("fc-user-"),
-        password: maker.make("fcp-"),
+        password: fill(&session.basic.password, maker.make("fcp-")),
         token: maker.make("fct-"),
         ..SessionFacts::default()
     };
@@ -344,6 +349,7 @@ fn early_filling([elsewhere, plain]: &[idp::OtherOrigin; 2], secret: String) -> 
 fn session_notes(session: &Session, issuer: &str, facts: &SessionFacts) -> SessionNotes {
     SessionNotes {
         issuer: issuer.to_owned(),
+        auth: session.auth,
         client_id: facts.client_id.clone(),
         client_secret: facts.client_secret.clone(),
         scope: set(&session.oauth.scope),
@@ -473,6 +479,7 @@ async fn start_server(
             });
         }
     }
+    let (handshake, more_faults) = faults::handshake(spec.server.handshake);
     let notes = translator.clone();
     let config = flight::Config {
         listeners: facts.keys().cloned().collect(),
@@ -485,11 +492,12 @@ async fn start_server(
                 .collect(),
             static_tokens: using(Auth::Token).map(|f| flight::Secret::new(f.token.clone())).collect(),
             oauth: trusted,
+            handshake,
             ..flight::WaysIn::default()
         },
         locations: Vec::new(),
         http2: flight::Http2::default(),
-        faults: faults::of_server(&spec.server.fault),
+        faults: faults::of_server(&spec.server.fault).into_iter().chain(more_faults).collect(),
         rendezvous: spec.server.rendezvous.as_ref().map(faults::rendezvous),
         issuer_tls: shared.issuer_tls.clone(),
         recorder: Arc::new(move |record| notes.server(&record)),

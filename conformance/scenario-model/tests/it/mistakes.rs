@@ -183,3 +183,28 @@ fn a_session_that_is_the_client_of_another_names_an_earlier_one() {
 fn two_permutations_of_one_name_are_refused() {
     check("[[step]]", "[matrix]\nn = [1, \"1\"]\n\n[[step]]", &["two permutations are named `a/b[n=1]`"]);
 }
+
+#[test]
+fn a_session_that_cannot_be_is_named() {
+    let session = |line: &str, expected: &[&str]| {
+        check("[[step]]", &format!("[[session]]\nid = \"a\"\n{line}\n\n[[step]]"), expected);
+    };
+    session(
+        "settings = [{ key = \"tokem\", value = 1 }]",
+        &["unknown neutral key `tokem`", "did you mean `token`?"],
+    );
+    session("saved = \"tokens\"", &["there is no saved data source `tokens`", "did you mean `token`?"]);
+    session("replaces = \"b\"", &["`replaces` names `b`, which is no earlier session"]);
+    session("basic = { keep = \"name\" }", &["unknown field `name` in `keep`"]);
+    session("basic = { password = \"x\" }", &["`password` must hold `{canary}`"]);
+    session("headers = [{ name = \"\", value = \"x\" }]", &["a header needs a name"]);
+}
+
+#[test]
+fn a_warning_must_be_of_something() {
+    check(
+        "outcome = \"served\" }",
+        "outcome = \"warned\" }",
+        &["`outcome = \"warned\"` needs `mentions`", "of what the user is to be warned"],
+    );
+}

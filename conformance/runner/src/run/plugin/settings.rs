@@ -16,6 +16,9 @@ pub fn saved(id: i64, saves: u32, native: &Map<String, Value>) -> DataSourceInst
         last_updated_ms: CREATED_MS + i64::from(saves) * 1000,
         ..DataSourceInstanceSettings::default()
     };
+    if native.contains_key("secureJsonData") {
+        return whole(settings, native);
+    }
     let mut json_data = Map::new();
     for (place, value) in native {
         match place.split_once('.') {
@@ -27,6 +30,28 @@ pub fn saved(id: i64, saves: u32, native: &Map<String, Value>) -> DataSourceInst
         }
     }
     settings.json_data = Value::Object(json_data).to_string().into_bytes();
+    settings
+}
+
+/// What an editor saved, as it is: `jsonData` may be null, or not there at all.
+fn whole(
+    mut settings: DataSourceInstanceSettings,
+    native: &Map<String, Value>,
+) -> DataSourceInstanceSettings {
+    let mut json_data = native.get("jsonData").cloned();
+    let secrets = native["secureJsonData"].as_object().into_iter().flatten();
+    settings.decrypted_secure_json_data = secrets.map(|(name, value)| (name.clone(), text(value))).collect();
+    // How it learns the suite's CA.
+    for (place, value) in native {
+        match (place.split_once('.'), json_data.as_mut().and_then(Value::as_object_mut)) {
+            (Some(("jsonData", path)), Some(object)) => put(object, path, value),
+            (Some(("secureJsonData", name)), _) => {
+                settings.decrypted_secure_json_data.insert(name.to_owned(), text(value));
+            }
+            _ => {}
+        }
+    }
+    settings.json_data = json_data.map(|value| value.to_string().into_bytes()).unwrap_or_default();
     settings
 }
 
@@ -81,5 +106,16 @@ mod tests {
         assert_eq!(json_data, json!({"host": "h:1", "secure": true, "timeouts": {"query": 3}}));
         assert_eq!(saved.decrypted_secure_json_data["token"], "T");
         assert_eq!((saved.id, saved.url.as_str(), saved.basic_auth_enabled), (7, "http://h", true));
+    }
+
+    #[test]
+    fn a_data_source_that_was_saved_whole_stays_as_it_is() {
+        let native = |text: &str| serde_json::from_str::<Map<String, Value>>(text).expect("an object");
+        let null = saved(7, &native(r#"{"jsonData": null, "secureJsonData": {}}"#));
+        assert_eq!(null.json_data, b"null");
+        let absent = saved(7, &native(r#"{"secureJsonData": {"token": "T"}, "secureJsonData.ca": "C"}"#));
+        assert!(absent.json_data.is_empty());
+        assert_eq!(absent.decrypted_secure_json_data["token"], "T");
+        assert_eq!(absent.decrypted_secure_json_data["ca"], "C");
     }
 }

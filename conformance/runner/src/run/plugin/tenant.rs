@@ -84,10 +84,8 @@ impl Tenant {
         let read = match of("op") {
             "hello" => self.channel().await.map(|_| self.hello()),
             "open" => Ok(self.open(session, request.get("native"))),
-            "close" => {
-                self.sources.lock().unwrap_or_else(PoisonError::into_inner).remove(session);
-                Ok(ok(Map::new()))
-            }
+            // Grafana tells a plugin nothing when nobody asks any more.
+            "close" => Ok(ok(Map::new())),
             op => self.ask(op, session, &request).await,
         };
         match read {
@@ -229,10 +227,17 @@ async fn query(
 ) -> Result<Read, Status> {
     let sql = request.get("sql").cloned().unwrap_or_default();
     let (interval_ms, max_data_points) = (1000, 100);
-    let text = json!({
-        "refId": REF_ID, "query": sql, "queryText": sql, "rawSql": sql, "rawQuery": true, "rawEditor": true,
+    let mut text = json!({
+        "refId": REF_ID, "rawQuery": true, "rawEditor": true,
         "format": "table", "intervalMs": interval_ms, "maxDataPoints": max_data_points,
     });
+    let fields = match request.get("query_field").and_then(Value::as_str) {
+        None => json!({ "query": sql, "queryText": sql, "rawSql": sql }),
+        Some("query") => json!({ "query": sql }),
+        Some("query-text") => json!({ "queryText": sql }),
+        Some(_) => json!({ "query": sql, "queryText": "SELECT 'what stood there before'" }),
+    };
+    text.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
     let query = DataQuery {
         ref_id: REF_ID.to_owned(),
         max_data_points,
