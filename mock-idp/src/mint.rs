@@ -16,6 +16,8 @@ pub struct TokenOrder {
     pub header: Map<String, Value>,
     /// Seconds from now to its `exp`, below zero for one that has expired; the issuer's lifetime if absent.
     pub expires_in: Option<i64>,
+    /// Seconds from now to its `nbf`; none if absent.
+    pub valid_in: Option<i64>,
     /// What else is wrong with it: faults of tokens (T01 to T24 of the catalogue).
     pub faults: Vec<FaultKind>,
     /// A member that is in it once more, before the right one.
@@ -52,6 +54,9 @@ pub(crate) async fn mint(host: &Host, order: &TokenOrder) -> String {
     let expires = now.saturating_add(order.expires_in.unwrap_or(lifetime));
     let mut claims = json!({ "iss": place.issuer, "sub": "somebody", "client_id": "somebody",
         "aud": config.token.audience, "iat": now.min(expires.saturating_sub(1)), "exp": expires, "jti": random() });
+    if let Some(valid_in) = order.valid_in {
+        claims["nbf"] = now.saturating_add(valid_in).into();
+    }
     json_patch::merge(&mut claims, &Value::Object(order.claims.clone()));
     let claims = claims.as_object().cloned().unwrap_or_default();
     let header = |patch| FaultKind::JwtHeader { token: Which::Access, patch };

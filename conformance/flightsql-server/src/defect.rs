@@ -33,7 +33,6 @@ macro_rules! defects {
 
 defects! {
     RefusesEverybody = "refuses-everybody": "answers UNAUTHENTICATED to every call",
-    NeverAnswers = "never-answers": "takes every call and answers none",
     ServesEverybody = "serves-everybody": "looks at no token and serves every call",
     NoSignatureCheck = "no-signature-check": "believes a token whatever its signature",
     NoAudienceCheck = "no-audience-check": "takes tokens for any audience",

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
+use http::StatusCode;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
@@ -219,7 +220,12 @@ impl KeySet {
         };
         let Some(endpoint) = &published.metadata.introspection_endpoint else { return Ok(None) };
         let request = self.http.post(endpoint).form(&[("token", token)]);
-        let answer: Introspection = send(request, Some(FETCH_LIMIT)).await?;
+        let response = request.timeout(FETCH_LIMIT).send().await.map_err(|e| unreachable(&e))?;
+        // RFC 7662 §2.3: we are nobody to this issuer, so opaque tokens are no way in here.
+        if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&response.status()) {
+            return Ok(None);
+        }
+        let answer: Introspection = read(response).await?;
         let for_us = |aud: &Value| match aud {
             Value::Array(all) => all.iter().any(|aud| aud.as_str() == Some(&self.trusted.audience)),
             one => one.as_str() == Some(&self.trusted.audience),
@@ -267,16 +273,19 @@ async fn send<T: for<'de> Deserialize<'de>>(
     request: reqwest::RequestBuilder,
     limit: Option<Duration>,
 ) -> Result<T, KeyError> {
-    let unreachable = |e: &dyn std::fmt::Display| KeyError::Unreachable(e.to_string());
     let request = match limit {
         Some(limit) => request.timeout(limit),
         None => request,
     };
-    let mut response = request
-        .send()
-        .await
-        .and_then(reqwest::Response::error_for_status)
-        .map_err(|e| unreachable(&e))?;
+    read(request.send().await.map_err(|e| unreachable(&e))?).await
+}
+
+fn unreachable(error: &dyn std::fmt::Display) -> KeyError {
+    KeyError::Unreachable(error.to_string())
+}
+
+async fn read<T: for<'de> Deserialize<'de>>(response: reqwest::Response) -> Result<T, KeyError> {
+    let mut response = response.error_for_status().map_err(|e| unreachable(&e))?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|e| unreachable(&e))? {
         body.extend_from_slice(&chunk);

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use flightcheck::cli::{Cli, Command};
 use flightcheck::operator::OperatorError;
-use flightcheck::{certify, explain, init, lint_settings, output, rejudge, selftest, smoke};
+use flightcheck::{
+    certify, explain, init, lint_settings, output, reference_server, rejudge, selftest, smoke,
+};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -46,6 +48,7 @@ async fn dispatch(command: Command) -> Result<u8, OperatorError> {
             explain::schema(args.file);
             Ok(0)
         }
+        Command::ReferenceServer(args) => reference_server::serve(&args).await.map(|()| 0),
         Command::ReferenceClient(_) => unreachable!("handled before the runtime was started"),
     }
 }

@@ -5,6 +5,7 @@
 //! runtime and no network.
 
 pub mod bundle;
+pub mod call;
 pub mod catalogue;
 pub mod clause;
 pub mod diagnostic;

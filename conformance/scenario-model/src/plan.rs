@@ -101,6 +101,9 @@ pub fn plan(catalogue: &[Loaded], manifest: &Manifest, choice: &Choice) -> Vec<P
     for loaded in catalogue {
         for combination in &loaded.combinations {
             let scenario = &combination.scenario;
+            if scenario.subject != manifest.kind() {
+                continue;
+            }
             let in_profile =
                 choice.profiles.is_empty() || scenario.profiles.iter().any(|p| choice.profiles.contains(p));
             let wanted = choice.run.is_empty()
@@ -175,7 +178,8 @@ fn needs(combination: &Combination) -> Vec<Need> {
         }
     }
     let a_is_written = scenario.session.iter().any(|s| s.id == "a");
-    if !a_is_written && scenario.step.iter().any(|s| s.session == "a" && s.op != Op::World) {
+    let drives = |op: Op| op != Op::World && op != Op::Call;
+    if !a_is_written && scenario.step.iter().any(|s| s.session == "a" && drives(s.op)) {
         needs.push(Need::Oauth);
     }
     for session in &scenario.session {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::call::{Call, SubjectKind};
 use crate::clause::RawClause;
 use crate::moment::{Lifetime, Moment, Seconds};
 
@@ -44,6 +45,30 @@ pub struct Scenario {
     pub step: Vec<Step>,
     /// What is judged.
     pub check: Vec<Check>,
+    /// What kind of program is under test.
+    #[serde(default)]
+    pub subject: SubjectKind,
+}
+
+impl Scenario {
+    /// A situation for servers in which nothing is unusual and nothing is judged.
+    pub fn for_servers() -> Self {
+        Self {
+            title: String::new(),
+            since: None,
+            profiles: Vec::new(),
+            needs: Vec::new(),
+            needs_if: Vec::new(),
+            lane: Lane::Instant,
+            surfaces: query_only(),
+            matrix: BTreeMap::new(),
+            world: World::default(),
+            session: Vec::new(),
+            step: Vec::new(),
+            check: Vec::new(),
+            subject: SubjectKind::FlightServer,
+        }
+    }
 }
 
 fn query_only() -> Vec<Surface> {
@@ -68,6 +93,8 @@ pub enum Profile {
     Hygiene,
     /// Grafana plugins.
     Plugin,
+    /// Servers that take the tokens.
+    ResourceServer,
 }
 
 /// What a subject must have for a scenario to apply.
@@ -94,6 +121,8 @@ pub enum Need {
     AttributionSwitch,
     /// It connects without TLS.
     Plaintext,
+    /// A server that fetches the issuer's keys when it needs them, so that it starts without the issuer.
+    KeysOnDemand,
 }
 
 /// More needs for some values of the matrix.
@@ -241,6 +270,8 @@ pub enum Endpoint {
     Discovery,
     /// The token endpoint.
     Token,
+    /// The key set.
+    Jwks,
 }
 
 impl Endpoint {
@@ -249,6 +280,7 @@ impl Endpoint {
         match self {
             Self::Discovery => "discovery",
             Self::Token => "token",
+            Self::Jwks => "jwks",
         }
     }
 }
@@ -509,6 +541,8 @@ pub struct Step {
     /// For `world`: what to change.
     #[serde(default)]
     pub set: WorldSet,
+    /// For `call`: which token, and how it is sent; a query with a good token unless said.
+    pub call: Option<Call>,
 }
 
 fn session_a() -> String {
@@ -531,6 +565,8 @@ pub enum Op {
     Tables,
     /// Changes the world.
     World,
+    /// The runner calls the server under test.
+    Call,
 }
 
 /// Changes of a world.
@@ -547,6 +583,8 @@ pub struct WorldSet {
     pub rotate_keys: bool,
     /// The server refuses every token that it has seen.
     pub refuse_tokens: bool,
+    /// The issuer publishes its newest key only.
+    pub withdraw_keys: bool,
 }
 
 /// The word `off`.
@@ -577,6 +615,8 @@ pub struct Check {
     pub requires: Vec<RawClause>,
     /// What must hold.
     pub expect: Vec<RawClause>,
+    /// Of a rule: which kind of subject it is for.
+    pub subject: Option<SubjectKind>,
 }
 
 /// Keyword of RFC 2119.

@@ -42,7 +42,8 @@ pub struct Stage<'a> {
     sessions: BTreeMap<String, Mutex<bool>>,
 }
 
-type Mark = watch::Sender<Option<Instant>>;
+/// A moment that others wait for.
+pub(super) type Mark = watch::Sender<Option<Instant>>;
 
 impl<'a> Stage<'a> {
     /// A stage with no session opened.
@@ -88,7 +89,7 @@ impl<'a> Stage<'a> {
         let op = match (step.op, self.surface) {
             (Op::Health, _) | (Op::Query, Surface::Health) => "health",
             (Op::Tables, _) | (Op::Query, Surface::Tables) => "tables",
-            (Op::Query, Surface::Query) | (Op::World, _) => "query",
+            (Op::Query, Surface::Query) | (Op::World | Op::Call, _) => "query",
         };
         self.recorder.record(Fact::StepBegin(StepBegin {
             step: step.id.clone(),
@@ -174,7 +175,7 @@ fn request<'k>(
     request
 }
 
-async fn wait_for_moment(
+pub(super) async fn wait_for_moment(
     step: &Step,
     before: Option<&str>,
     marks: &BTreeMap<&str, (Mark, Mark)>,
@@ -200,7 +201,7 @@ async fn wait_for_moment(
 }
 
 /// A step lasts until just past the widest time that a check of it allows.
-fn bound(step: &str, checks: &[ResolvedCheck]) -> Duration {
+pub(super) fn bound(step: &str, checks: &[ResolvedCheck]) -> Duration {
     let widest = checks
         .iter()
         .flat_map(|c| c.requires.iter().chain(&c.expect))
@@ -214,7 +215,7 @@ fn bound(step: &str, checks: &[ResolvedCheck]) -> Duration {
 }
 
 /// Only what was set.
-fn said(mut set: Value) -> Value {
+pub(super) fn said(mut set: Value) -> Value {
     if let Some(object) = set.as_object_mut() {
         object.retain(|_, value| !value.is_null() && *value != Value::Bool(false));
     }

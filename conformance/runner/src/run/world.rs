@@ -24,18 +24,32 @@ pub struct Shared {
     pub keys: Arc<idp::KeyPool>,
     /// SQL engine and tables.
     pub engine: flight::Engine,
+    /// A certificate of the CA, for servers under test.
+    pub leaf: LeafFiles,
     idp_tls: Arc<rustls::ServerConfig>,
     flight_tls: Arc<rustls::ServerConfig>,
 }
 
+/// Where a certificate for 127.0.0.1 and its key are (PEM).
+#[derive(Debug, Clone)]
+pub struct LeafFiles {
+    /// The chain: `{cert.pem}`.
+    pub cert: String,
+    /// The private key: `{key.pem}`.
+    pub key: String,
+}
+
 impl Shared {
-    /// Makes CA, keys and tables; the CA's certificate is written to `ca_path`.
+    /// Makes CA, keys and tables; the CA's certificate is written to `ca_path`, a server's certificate and key beside it.
     ///
     /// # Errors
     /// If the file cannot be written.
     pub fn new(ca_path: &std::path::Path) -> Result<Self, std::io::Error> {
         let ca = idp::tls::ThrowAwayCa::new();
         std::fs::write(ca_path, ca.ca_pem())?;
+        let (cert, key) = (ca_path.with_extension("leaf.pem"), ca_path.with_extension("key.pem"));
+        std::fs::write(&cert, ca.leaf_pem())?;
+        std::fs::write(&key, ca.key_pem())?;
         let idp_tls = ca.server_config(&[b"h2", b"http/1.1"]);
         let flight_tls = ca.server_config(&[b"h2"]);
         Ok(Self {
@@ -43,6 +57,7 @@ impl Shared {
             ca,
             keys: Arc::new(idp::KeyPool::new()),
             engine: flight::Engine::demo(),
+            leaf: LeafFiles { cert: cert.display().to_string(), key: key.display().to_string() },
             idp_tls,
             flight_tls,
         })
@@ -82,6 +97,16 @@ impl WorldSpec {
             .collect();
         let sessions = sessions.into_iter().map(|s| (s.clone(), s.issuer.as_str().to_owned())).collect();
         Self { issuers, sessions, server: scenario.world.server.clone() }
+    }
+}
+
+impl WorldSpec {
+    /// The world of a server under test: the issuer `main`, and nobody who uses it.
+    pub fn of_server(scenario: &Scenario) -> Self {
+        let issuer = scenario.world.issuer.clone();
+        let lifetime = issuer.expires_in.map_or(3600, |lifetime| lifetime.resolve(0.0));
+        let issuers = BTreeMap::from([(IssuerName::Main.as_str().to_owned(), (issuer, lifetime))]);
+        Self { issuers, sessions: Vec::new(), server: scenario.world.server.clone() }
     }
 }
 
@@ -125,7 +150,7 @@ pub enum WorldError {
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// The audience that issuers put into tokens unless asked, and that the server wants.
-const AUDIENCE: &str = "https://flight.example.test";
+pub const AUDIENCE: &str = "https://flight.example.test";
 
 impl World {
     /// Starts issuers and server.
@@ -148,10 +173,17 @@ impl World {
             translator.add_session(&session.id, session_notes(session, issuer, &facts[&session.id]));
         }
         let elsewhere_notes = translator.clone();
-        let elsewhere = idp::OtherOrigin::start(
-            idp::Scheme::Https(shared.idp_tls.clone()),
+        let only_http = |(issuer, _): &(Issuer, u64)| issuer.scheme == scenario_model::scenario::Scheme::Http;
+        let elsewhere = idp::OtherOrigin::start_with_keys(
+            // A server under test has the issuer's trust, and no session.
+            match spec.sessions.is_empty() && spec.issuers.values().all(only_http) {
+                true => idp::Scheme::Http,
+                false => idp::Scheme::Https(shared.idp_tls.clone()),
+            },
             "elsewhere".to_owned(),
             Arc::new(move |record| elsewhere_notes.issuer(&record)),
+            shared.keys.clone(),
+            idp::Alg::Rs256,
         )
         .await?;
         let mut issuers = BTreeMap::new();
@@ -197,6 +229,16 @@ impl World {
         self.token_lifetime.min(LONGEST_WAIT)
     }
 
+    /// The issuer `main`.
+    pub fn main_issuer(&self) -> &idp::MockIdp {
+        &self.issuers[IssuerName::Main.as_str()]
+    }
+
+    /// Base URL of the origin that nobody configured.
+    pub fn elsewhere(&self) -> String {
+        self.elsewhere.url().trim_end_matches('/').to_owned()
+    }
+
     /// Changes the world, at once.
     pub fn change(&self, set: &WorldSet) {
         let Some(main) = self.issuers.get(IssuerName::Main.as_str()) else { return };
@@ -216,6 +258,9 @@ impl World {
         }
         if set.rotate_keys {
             main.rotate_keys();
+        }
+        if set.withdraw_keys {
+            main.withdraw_old_keys();
         }
         if set.refuse_tokens {
             self.server.refuse_tokens_issued_so_far();
