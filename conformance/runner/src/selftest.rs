@@ -177,7 +177,7 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
                 parts.push((target, permutations));
             }
             // A selection may be about clients alone, or servers.
-            Err(error @ (OperatorError::Nothing(_) | OperatorError::NoMatch { .. })) => nothing = Some(error),
+            Err(error @ OperatorError::Nothing(_)) => nothing = Some(error),
             Err(error) => return Err(error),
         }
     }

@@ -399,4 +399,28 @@ tls = "optional"
         let errors = Manifest::parse("subject.toml", &text).expect_err("no command").to_string();
         assert!(errors.contains("missing key `command`"), "{errors}");
     }
+
+    const SERVER: &str = r#"
+schema = 1
+name = "x"
+drive = "server"
+command = ["./x", "--port", "{port}"]
+[server]
+address = "grpc+tls://127.0.0.1:{port}"
+"#;
+
+    #[test]
+    fn a_server_says_where_it_listens() {
+        let manifest = Manifest::parse("subject.toml", SERVER).expect("a good manifest");
+        assert_eq!(manifest.kind(), SubjectKind::FlightServer);
+        assert!(manifest.has(Need::KeysOnDemand));
+        let check = |from: &str, to: &str, expected: &str| {
+            let errors = Manifest::parse("subject.toml", &SERVER.replace(from, to)).expect_err("a mistake");
+            assert!(errors.to_string().contains(expected), "{errors}");
+        };
+        check("grpc+tls://127.0.0.1:{port}", "127.0.0.1", "`127.0.0.1` is no address");
+        check(", \"--port\", \"{port}\"", "", "nothing tells the server its port");
+        check("\"server\"", "\"stdio\"", "`[server]` belongs to `drive = \"server\"`");
+        check("[server]\naddress = \"grpc+tls://127.0.0.1:{port}\"", "", "`[server]` is missing");
+    }
 }

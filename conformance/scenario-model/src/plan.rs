@@ -1,9 +1,11 @@
 //! Which permutations a run consists of.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::call::SubjectKind;
 use crate::known_failures::glob;
 use crate::load::{Combination, Loaded, matches};
 use crate::manifest::Manifest;
@@ -123,6 +125,16 @@ pub fn plan(catalogue: &[Loaded], manifest: &Manifest, choice: &Choice) -> Vec<P
         }
         None => all,
     }
+}
+
+/// The kinds of subject for which there are scenarios that a pattern matches.
+pub fn kinds_of(catalogue: &[Loaded], pattern: &Pattern) -> BTreeSet<SubjectKind> {
+    let combinations =
+        catalogue.iter().flat_map(|loaded| loaded.combinations.iter().map(move |c| (loaded, c)));
+    combinations
+        .filter(|(loaded, combination)| pattern.matches(&loaded.id, &combination.values))
+        .map(|(_, combination)| combination.scenario.subject)
+        .collect()
 }
 
 fn permutation(
