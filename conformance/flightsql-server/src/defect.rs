@@ -67,6 +67,7 @@ defects! {
     NeverRefetchesKeys = "never-refetches-keys": "asks for the keys once",
     RefetchesForEveryToken = "refetches-for-every-token": "asks for the keys whenever a key is unknown or the issuer failed",
     KeepsWithdrawnKeys = "keeps-withdrawn-keys": "goes on believing keys that the issuer has withdrawn",
+    DiesOfAnOddToken = "dies-of-an-odd-token": "ends when it is shown something that is no JWT",
     TokenInLog = "token-in-log": "writes the tokens to its log",
 }
 

@@ -254,6 +254,9 @@ impl Door {
         if has(Defect::TokenInLog) {
             crate::defect::log(credential);
         }
+        if has(Defect::DiesOfAnOddToken) && !validate::looks_like_jwt(credential) {
+            std::process::exit(1);
+        }
         let is_bearer = match self.ways.defect {
             Some(Defect::CaseSensitiveScheme) => scheme == "Bearer",
             Some(Defect::AnyScheme) => true,

@@ -14,7 +14,7 @@ const PREFIX: &str = "server:";
 pub const DO_NOTHING: [Defect; 1] = [Defect::RefusesEverybody];
 
 /// Defects of the process itself, which a task cannot have.
-const OF_THE_PROCESS: [Defect; 1] = [Defect::TokenInLog];
+const OF_THE_PROCESS: [Defect; 2] = [Defect::TokenInLog, Defect::DiesOfAnOddToken];
 
 /// The name of a server in the matrix; of the correct one without a defect.
 pub fn name(defect: Option<Defect>) -> String {
