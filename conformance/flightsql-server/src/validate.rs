@@ -153,6 +153,13 @@ async fn by_issuer(
     if !trusted.algorithms.contains(&header.alg) && !hmac && !unsigned {
         return Err(unknown("the algorithm is not taken"));
     }
+    if issuer.has(Defect::WantsAScope) && !claims.contains_key("scope") {
+        return Err(unknown("there is no scope"));
+    }
+    let first = claims.get("aud").and_then(|aud| aud.get(0)).and_then(Value::as_str);
+    if issuer.has(Defect::FirstAudienceOnly) && first.is_some_and(|first| first != trusted.audience) {
+        return Err(unknown("the token is for another audience"));
+    }
     let (token, algorithm, decoding) = if unsigned {
         (signed_by_nobody(claims), Algorithm::HS256, DecodingKey::from_secret(NOBODY))
     } else if hmac {
