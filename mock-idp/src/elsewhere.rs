@@ -1,6 +1,7 @@
 //! An origin that nobody configured: where a redirect leads, to see what a client takes there.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::{Router, routing::any};
@@ -10,9 +11,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::answer::Answer;
-use crate::config::{Scheme, StartError};
+use crate::config::{Alg, Scheme, StartError};
 use crate::endpoint::Endpoint;
 use crate::fault::Gate;
+use crate::key_pool::{KeyPool, STRANGER};
 use crate::listener::{Listener, Served};
 use crate::record::Recorder;
 use crate::service;
@@ -33,6 +35,30 @@ impl OtherOrigin {
     /// # Errors
     /// If no port can be listened on.
     pub async fn start(scheme: Scheme, name: String, recorder: Recorder) -> Result<Self, StartError> {
+        Self::start_with(scheme, name, recorder, None).await
+    }
+
+    /// The same; at `/jwks.json` and `/certificate.pem` there is the key that tokens with the faults `jku` and `x5u` are
+    /// signed with.
+    ///
+    /// # Errors
+    /// If no port can be listened on.
+    pub async fn start_with_keys(
+        scheme: Scheme,
+        name: String,
+        recorder: Recorder,
+        keys: Arc<KeyPool>,
+        alg: Alg,
+    ) -> Result<Self, StartError> {
+        Self::start_with(scheme, name, recorder, Some((keys, alg))).await
+    }
+
+    async fn start_with(
+        scheme: Scheme,
+        name: String,
+        recorder: Recorder,
+        keys: Option<(Arc<KeyPool>, Alg)>,
+    ) -> Result<Self, StartError> {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut listener = Listener::bind(address, &name, Endpoint::Any, scheme.clone(), None)?;
         let url = format!("{}://localhost:{}", scheme.as_str(), listener.port());
@@ -42,6 +68,18 @@ impl OtherOrigin {
                 let (parts, body) = request.into_parts();
                 let body = axum::body::to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
                 recorder(service::elsewhere_record(&name, &parts, &body));
+                match (parts.uri.path(), &keys) {
+                    ("/jwks.json", Some((keys, alg))) => {
+                        let set = json!({ "keys": [keys.key(*alg, STRANGER).jwk("stranger")] });
+                        return Answer::json(StatusCode::OK, &set).into_response();
+                    }
+                    ("/certificate.pem", Some((keys, alg))) => {
+                        let pem = keys.key(*alg, STRANGER).certificate_pem().unwrap_or_default();
+                        return Answer::typed(StatusCode::OK, "application/pem-certificate-chain", pem)
+                            .into_response();
+                    }
+                    _ => {}
+                }
                 let answer = json!({
                     "access_token": "a-token-of-elsewhere", "token_type": "Bearer", "expires_in": 3600,
                     "issuer": own, "token_endpoint": format!("{own}/token"),

@@ -10,6 +10,7 @@ use crate::fault::{FaultKind, Hits, Which};
 use crate::host::Host;
 use crate::issuer::{Issuer, random};
 use crate::key_pool::{STRANGER, WITHDRAWN};
+use crate::mint::{TokenPart, Twice};
 use crate::place::Place;
 use crate::record::IssuedToken;
 use crate::secret::Secret;
@@ -37,6 +38,7 @@ struct Draft {
     header: Map<String, Value>,
     claims: Map<String, Value>,
     seal: Seal,
+    twice: Option<Twice>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -219,6 +221,12 @@ impl Mint<'_> {
         self.sealed(Which::Access, draft).await
     }
 
+    /// Any claims, with what an order has beside them.
+    pub(crate) async fn signed_as_ordered(&self, claims: Map<String, Value>, twice: Option<Twice>) -> String {
+        let draft = self.draft(Which::Access, Map::new(), claims, None);
+        self.sealed(Which::Access, Draft { twice, ..draft }).await
+    }
+
     /// The algorithm that the client registered for its ID tokens, or the issuer's.
     fn alg(&self, grantee: &Grantee) -> Alg {
         let store = self.issuer.store();
@@ -296,7 +304,7 @@ impl Mint<'_> {
             }
         }
         let signing = self.issuer.keys.signing(alg);
-        let mut draft = Draft { header, claims, seal: Seal::Key(alg, signing.nth) };
+        let mut draft = Draft { header, claims, seal: Seal::Key(alg, signing.nth), twice: None };
         draft.header.insert("alg".to_owned(), alg.as_str().into());
         draft.header.insert("kid".to_owned(), signing.kid.into());
         if quirk {
@@ -415,8 +423,15 @@ impl Mint<'_> {
         if self.hits.any(not_a_jwt) {
             return "this-is-no-jwt".to_owned();
         }
-        let part = |members: Map<String, Value>| URL_SAFE_NO_PAD.encode(Value::Object(members).to_string());
-        let text = format!("{}.{}", part(draft.header), part(draft.claims));
+        let part = |members: Map<String, Value>, part| {
+            let mut text = Value::Object(members).to_string();
+            if let Some(twice) = draft.twice.as_ref().filter(|twice| twice.part == part) {
+                text.insert_str(1, &format!("{}:{},", Value::from(twice.member.as_str()), twice.value));
+            }
+            URL_SAFE_NO_PAD.encode(text)
+        };
+        let text =
+            format!("{}.{}", part(draft.header, TokenPart::Header), part(draft.claims, TokenPart::Claims));
         let pool = &self.config.keys;
         match draft.seal {
             Seal::Key(alg, nth) => self.host.signer.sign(pool, alg, nth, text).await,

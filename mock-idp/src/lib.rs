@@ -51,6 +51,7 @@ mod listener;
 mod log;
 mod login;
 mod metrics;
+mod mint;
 mod parse;
 mod place;
 mod pushed;
@@ -86,6 +87,7 @@ pub use endpoint::{Endpoint, Paths};
 pub use fault::{Fault, FaultKind, FaultRequest, Scope, Stall, TlsFault, Which};
 pub use key_pool::KeyPool;
 pub use log::{Exchange, Filter};
+pub use mint::{TokenOrder, TokenPart, Twice};
 #[doc(hidden)]
 pub use parse::parse_anything;
 pub use record::{IssuedToken, Party, Presented, Record, Recorder, TokenRequest, Via};

@@ -17,6 +17,7 @@ use crate::host::{Host, Settings};
 use crate::issuer::Issuer;
 use crate::listener::{Listener, Served};
 use crate::log::{Exchange, Filter};
+use crate::mint::TokenOrder;
 use crate::place::{Origins, Place};
 use crate::record::IssuedToken;
 use crate::service::Role;
@@ -284,6 +285,11 @@ impl MockIdp {
         let mut store = home.store();
         store.tokens.values_mut().for_each(|token| token.issued.revoked = true);
         store.refresh.values_mut().for_each(|token| token.revoked = true);
+    }
+
+    /// A token of any claims, signed rightly or wrongly; nobody asked for it, and introspection does not know it.
+    pub async fn mint(&self, order: &TokenOrder) -> String {
+        crate::mint::mint(&self.host, order).await
     }
 
     /// What is known about a token.

@@ -20,6 +20,8 @@ pub struct ThrowAwayCa {
     ca_pem: String,
     chain: Vec<CertificateDer<'static>>,
     key: Vec<u8>,
+    leaf_pem: String,
+    key_pem: String,
 }
 
 impl ThrowAwayCa {
@@ -45,12 +47,23 @@ impl ThrowAwayCa {
         let key = KeyPair::generate().expect("the system has randomness");
         let leaf = leaf(names).signed_by(&key, &ca).expect("the parameters are right");
         let chain = vec![leaf.der().clone(), ca.der().clone()];
-        Self { ca_pem: ca.pem(), chain, key: key.serialize_der(), ca }
+        let (leaf_pem, key_pem) = (leaf.pem() + &ca.pem(), key.serialize_pem());
+        Self { ca_pem: ca.pem(), chain, key: key.serialize_der(), ca, leaf_pem, key_pem }
     }
 
     /// The CA's certificate, for clients to trust.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// The leaf and what signed it (PEM), for a server that is another program.
+    pub fn leaf_pem(&self) -> &str {
+        &self.leaf_pem
+    }
+
+    /// The leaf's private key (PEM).
+    pub fn key_pem(&self) -> &str {
+        &self.key_pem
     }
 
     /// A server's TLS settings with these ALPN protocols.

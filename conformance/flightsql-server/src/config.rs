@@ -6,6 +6,7 @@ use std::time::Duration;
 use jsonwebtoken::Algorithm;
 
 use crate::attribution::Attribution;
+use crate::defect::Defect;
 use crate::engine::Engine;
 use crate::fault::Fault;
 use crate::issuer_tls;
@@ -76,6 +77,8 @@ pub struct WaysIn {
     pub attribution: Attribution,
     /// Tokens of these issuers. An issuer may be there several times, for several audiences.
     pub oauth: Vec<TrustedIssuer>,
+    /// A way to misjudge callers on purpose.
+    pub defect: Option<Defect>,
 }
 
 /// Where a Handshake's token is put.

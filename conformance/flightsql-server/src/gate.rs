@@ -64,7 +64,11 @@ impl Gate {
     /// Judges and records the head of a call; its faults and meetings come next.
     async fn enter<T>(&self, method: &str, asked: Asked, request: &Request<T>) -> Result<Entered, Status> {
         let peer = peer_of(request);
-        let judged = self.shared.door.judge(request.metadata(), &peer).await;
+        let judged = if self.shared.door.is_open(method) {
+            Judged { presented: Vec::new(), remaining_ms: None, principal: Ok("anybody".to_owned()) }
+        } else {
+            self.shared.door.judge(request.metadata(), &peer).await
+        };
         self.admit(method, &asked, request, &peer, judged).await
     }
 

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
+use http::StatusCode;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::TrustedIssuer;
+use crate::defect::Defect;
 
 /// How long an issuer may take to answer.
 const FETCH_LIMIT: Duration = Duration::from_secs(5);
@@ -71,6 +73,13 @@ pub(crate) struct Key {
     pub(crate) decoding: DecodingKey,
 }
 
+impl Key {
+    /// The key that a token brings: what only a defect asks for.
+    pub(crate) fn embedded(jwk: &Value) -> Option<Self> {
+        usable(serde_json::from_value(jwk.clone()).ok()?)
+    }
+}
+
 /// What an issuer published at one moment.
 struct Published {
     metadata: Metadata,
@@ -92,12 +101,32 @@ struct Known {
 pub(crate) struct KeySet {
     trusted: TrustedIssuer,
     http: reqwest::Client,
+    defect: Option<Defect>,
     known: Arc<Mutex<Known>>,
 }
 
 impl KeySet {
-    pub(crate) fn new(trusted: TrustedIssuer, http: reqwest::Client) -> Self {
-        Self { trusted, http, known: Arc::default() }
+    pub(crate) fn new(trusted: TrustedIssuer, http: reqwest::Client, defect: Option<Defect>) -> Self {
+        Self { trusted, http, defect, known: Arc::default() }
+    }
+
+    pub(crate) fn defect(&self) -> Option<Defect> {
+        self.defect
+    }
+
+    pub(crate) fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+
+    /// Any key of the issuer, and one that a token leads to: what only defects ask for.
+    pub(crate) async fn any_key(&self) -> Option<Key> {
+        let published = self.published().await.ok()?;
+        published.keys.first().cloned()
+    }
+
+    pub(crate) async fn key_from(&self, url: &str) -> Option<Key> {
+        let set: Document = send(self.http.get(url), Some(FETCH_LIMIT)).await.ok()?;
+        set.keys.into_iter().find_map(|key| usable(serde_json::from_value(key).ok()?))
     }
 
     pub(crate) fn trusted(&self) -> &TrustedIssuer {
@@ -108,7 +137,12 @@ impl KeySet {
     pub(crate) async fn key(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Key, KeyError> {
         let old = self.known().published.clone();
         if let Some(old) = &old {
-            let age = old.at.elapsed();
+            let age = match self.defect {
+                Some(Defect::ForgetsKeysInAnOutage) => FRESH,
+                Some(Defect::RefetchesForEveryToken) => old.at.elapsed().max(AGAIN),
+                Some(Defect::NeverRefetchesKeys) => Duration::ZERO,
+                _ => old.at.elapsed(),
+            };
             match find(&old.keys, kid, algorithm) {
                 Some(key) if age < FRESH => return Ok(key),
                 None if age < AGAIN => return Err(KeyError::Unknown),
@@ -119,7 +153,8 @@ impl KeySet {
             Ok(new) => find(&new.keys, kid, algorithm).ok_or(KeyError::Unknown),
             // An outage is bridged for a while with what is known.
             Err(error) => {
-                let bridge = old.filter(|old| old.at.elapsed() < KEPT);
+                let keeps = !self.has(Defect::ForgetsKeysInAnOutage);
+                let bridge = old.filter(|old| keeps && old.at.elapsed() < KEPT);
                 bridge.and_then(|old| find(&old.keys, kid, algorithm)).ok_or(error)
             }
         }
@@ -133,14 +168,31 @@ impl KeySet {
     async fn published(&self) -> Result<Arc<Published>, KeyError> {
         let fetch = {
             let mut known = self.known();
-            if let Some((_, error)) = known.failed.as_ref().filter(|(at, _)| at.elapsed() < AGAIN) {
+            let rests = |at: &Instant| match self.defect {
+                Some(Defect::RefetchesForEveryToken) => false,
+                Some(Defect::OutageIsForEver) => true,
+                _ => at.elapsed() < AGAIN,
+            };
+            if let Some((_, error)) = known.failed.as_ref().filter(|(at, _)| rests(at)) {
                 return Err(error.clone());
             }
+            if self.has(Defect::RefetchesForEveryToken) {
+                known.fetch = None;
+            }
+            let (limit, keeps) = (
+                (!self.has(Defect::NoFetchTimeout)).then_some(FETCH_LIMIT),
+                self.has(Defect::KeepsWithdrawnKeys),
+            );
             let (http, discovery) = (self.http.clone(), self.trusted.discovery_url.clone());
             let (issuer, told) = (self.trusted.issuer.clone(), self.known.clone());
             let fetch = known.fetch.get_or_insert_with(|| {
                 let fetching = async move {
-                    let result = fetch(&http, &discovery, &issuer).await.map(Arc::new);
+                    let mut result = fetch(&http, &discovery, &issuer, limit).await;
+                    if let (Ok(new), true) = (&mut result, keeps) {
+                        let known = told.lock().unwrap_or_else(PoisonError::into_inner);
+                        new.keys.extend(known.published.iter().flat_map(|old| old.keys.clone()));
+                    }
+                    let result = result.map(Arc::new);
                     let mut known = told.lock().unwrap_or_else(PoisonError::into_inner);
                     known.fetch = None;
                     match &result {
@@ -168,7 +220,12 @@ impl KeySet {
         };
         let Some(endpoint) = &published.metadata.introspection_endpoint else { return Ok(None) };
         let request = self.http.post(endpoint).form(&[("token", token)]);
-        let answer: Introspection = send(request).await?;
+        let response = request.timeout(FETCH_LIMIT).send().await.map_err(|e| unreachable(&e))?;
+        // RFC 7662 §2.3: we are nobody to this issuer, so opaque tokens are no way in here.
+        if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&response.status()) {
+            return Ok(None);
+        }
+        let answer: Introspection = read(response).await?;
         let for_us = |aud: &Value| match aud {
             Value::Array(all) => all.iter().any(|aud| aud.as_str() == Some(&self.trusted.audience)),
             one => one.as_str() == Some(&self.trusted.audience),
@@ -181,13 +238,18 @@ impl KeySet {
     }
 }
 
-async fn fetch(http: &reqwest::Client, discovery: &str, issuer: &str) -> Result<Published, KeyError> {
-    let metadata: Metadata = send(http.get(discovery)).await?;
+async fn fetch(
+    http: &reqwest::Client,
+    discovery: &str,
+    issuer: &str,
+    limit: Option<Duration>,
+) -> Result<Published, KeyError> {
+    let metadata: Metadata = send(http.get(discovery), limit).await?;
     // OIDC Discovery §4.3: the document must be about the issuer that was asked for.
     if metadata.issuer.as_deref() != Some(issuer) {
         return Err(KeyError::Unreachable(format!("the document at {discovery} is about another issuer")));
     }
-    let set: Document = send(http.get(&metadata.jwks_uri)).await?;
+    let set: Document = send(http.get(&metadata.jwks_uri), limit).await?;
     // Keys of kinds that are not known here do not spoil the others (RFC 7517 §5).
     let keys = set.keys.into_iter().filter_map(|key| usable(serde_json::from_value(key).ok()?)).collect();
     Ok(Published { metadata, keys, at: Instant::now() })
@@ -207,14 +269,23 @@ fn usable(jwk: Jwk) -> Option<Key> {
 }
 
 /// Fetches JSON within bounds of time and length.
-async fn send<T: for<'de> Deserialize<'de>>(request: reqwest::RequestBuilder) -> Result<T, KeyError> {
-    let unreachable = |e: &dyn std::fmt::Display| KeyError::Unreachable(e.to_string());
-    let mut response = request
-        .timeout(FETCH_LIMIT)
-        .send()
-        .await
-        .and_then(reqwest::Response::error_for_status)
-        .map_err(|e| unreachable(&e))?;
+async fn send<T: for<'de> Deserialize<'de>>(
+    request: reqwest::RequestBuilder,
+    limit: Option<Duration>,
+) -> Result<T, KeyError> {
+    let request = match limit {
+        Some(limit) => request.timeout(limit),
+        None => request,
+    };
+    read(request.send().await.map_err(|e| unreachable(&e))?).await
+}
+
+fn unreachable(error: &dyn std::fmt::Display) -> KeyError {
+    KeyError::Unreachable(error.to_string())
+}
+
+async fn read<T: for<'de> Deserialize<'de>>(response: reqwest::Response) -> Result<T, KeyError> {
+    let mut response = response.error_for_status().map_err(|e| unreachable(&e))?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|e| unreachable(&e))? {
         body.extend_from_slice(&chunk);

@@ -7,6 +7,7 @@
 mod attribution;
 mod config;
 mod connection;
+mod defect;
 mod fault;
 mod gate;
 pub mod issuer_tls;
@@ -49,6 +50,7 @@ mod transaction;
 
 pub use attribution::Attribution;
 pub use config::{Config, HandshakeAnswer, Http2, StartError, TrustedIssuer, WaysIn};
+pub use defect::Defect;
 pub use engine::{Clock, Engine, Limits};
 pub use fault::{Fault, FaultKind, Method, Moment};
 pub use files::TableError;

@@ -39,7 +39,7 @@ proptest! {
         let _ = Options::decode(&*bytes);
         let text = String::from_utf8_lossy(&bytes);
         let _ = parameters::numbered(&text);
-        let _ = validate::unverified(&text);
+        let _ = validate::unverified(&text, None);
         let _ = validate::remaining_ms(&text);
         let _ = ways_in::basic(&text);
     }

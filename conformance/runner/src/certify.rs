@@ -175,12 +175,15 @@ fn bench(target: &Target, folder: &Path, args: &RunArgs) -> Result<Bench, Operat
     let mut more_args = Vec::new();
     for (option, value) in [("--defect", &args.defect), ("--variant", &args.variant)] {
         if let Some(name) = value {
-            if !target.is_reference() {
+            if target.is_reference_server() && option == "--defect" {
+                crate::selftest::known_server_defect(name)?;
+            } else if target.is_reference() {
+                crate::selftest::known_behaviour(option, name)?;
+            } else {
                 return Err(OperatorError::Selection(format!(
                     "`{option}` belongs to the subjects `reference` and `reference-plugin`"
                 )));
             }
-            crate::selftest::known_behaviour(option, name)?;
             more_args.extend([option.to_owned(), name.clone()]);
         }
     }

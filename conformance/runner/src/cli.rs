@@ -21,7 +21,8 @@ const EXIT_CODES: &str = "Exit codes:
   3  no verdict: our own error, an interrupted run, or a machine that stalled
   4  the known-failures list is stale
 
-A subject is a `subject.toml`, the folder that holds one, a Grafana plugin (zip, folder or executable), or `reference`.";
+A subject is a `subject.toml`, the folder that holds one, a Grafana plugin (zip, folder or executable), `reference` or
+`reference-server`.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -55,12 +56,38 @@ pub enum Command {
     /// The reference client over stdio, with a named defect: what `selftest` drives.
     #[command(hide = true)]
     ReferenceClient(ReferenceClientArgs),
+    /// The reference server, with a named defect: what `run reference-server` calls.
+    #[command(hide = true)]
+    ReferenceServer(ReferenceServerArgs),
+}
+
+/// Arguments of the reference server.
+#[derive(Debug, Args)]
+pub struct ReferenceServerArgs {
+    /// Where it listens on 127.0.0.1; 0 takes a free port.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// The issuer that it trusts.
+    #[arg(long)]
+    pub issuer: String,
+    /// For whom its tokens must be.
+    #[arg(long)]
+    pub audience: String,
+    /// Its certificate chain (PEM).
+    #[arg(long)]
+    pub cert: PathBuf,
+    /// The private key (PEM).
+    #[arg(long)]
+    pub key: PathBuf,
+    /// A way to misjudge callers.
+    #[arg(long)]
+    pub defect: Option<flightsql_server::Defect>,
 }
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The client under test.
+    /// The client or server under test.
     #[arg(default_value = "reference")]
     pub subject: String,
     #[command(flatten)]

@@ -10,7 +10,8 @@ use crate::canary::Canaries;
 use crate::operator::OperatorError;
 use crate::recorder::Recorder;
 use crate::run::permutation::Bench;
-use crate::run::subject::{Answer, Subject};
+use crate::run::probe;
+use crate::run::subject::{Answer, Launch, Subject};
 
 /// How long a subject may take to start and answer.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -22,6 +23,10 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 /// If it cannot be started, or answers nothing, or something else than a reply.
 pub async fn greet(bench: &Bench) -> Result<Option<String>, OperatorError> {
     let name = bench.manifest.name.clone();
+    if let Launch::Server(server) = &bench.launch {
+        let greeted = probe::greet(bench, server).await;
+        return greeted.map(|()| None).map_err(|problem| OperatorError::NotUp { name, problem });
+    }
     let is_plugin = bench.manifest.drive == Drive::GrafanaPlugin;
     let recorder = Recorder::new();
     let subject = Subject::start(&bench.launch, &recorder, &std::sync::Arc::new(Canaries::default()))

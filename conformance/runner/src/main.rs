@@ -6,7 +6,8 @@ use clap::Parser;
 use flightcheck::cli::{Cli, Command};
 use flightcheck::operator::OperatorError;
 use flightcheck::{
-    certificate, certify, explain, init, lint_settings, output, rejudge, requirements, selftest, smoke,
+    certificate, certify, explain, init, lint_settings, output, reference_server, rejudge, requirements,
+    selftest, smoke,
 };
 
 fn main() -> ExitCode {
@@ -51,6 +52,7 @@ async fn dispatch(command: Command) -> Result<u8, OperatorError> {
             explain::schema(args.file);
             Ok(0)
         }
+        Command::ReferenceServer(args) => reference_server::serve(&args).await.map(|()| 0),
         Command::ReferenceClient(_) => unreachable!("handled before the runtime was started"),
     }
 }

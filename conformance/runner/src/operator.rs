@@ -40,7 +40,7 @@ pub enum OperatorError {
     },
     /// There is no such subject.
     #[error(
-        "no subject `{name}`: expected a `subject.toml`, a Grafana plugin (zip, folder or executable), a folder that holds one, or `reference`"
+        "no subject `{name}`: expected a `subject.toml`, a Grafana plugin (zip, folder or executable), a folder that holds one, `reference` or `reference-server`"
     )]
     NoSubject {
         /// What was asked for.
@@ -100,6 +100,14 @@ pub enum OperatorError {
     #[error("plugin `{name}` does not get ready: {problem}")]
     NotReady {
         /// The plugin.
+        name: String,
+        /// What happened instead.
+        problem: String,
+    },
+    /// A server under test was started and cannot be called.
+    #[error("server `{name}` does not come up: {problem}")]
+    NotUp {
+        /// The server.
         name: String,
         /// What happened instead.
         problem: String,

@@ -1,9 +1,12 @@
 //! From options to a choice of scenarios; a pattern that matches nothing is an error.
 
+use std::collections::BTreeSet;
+
+use scenario_model::call::SubjectKind;
 use scenario_model::catalogue::Catalogue;
 use scenario_model::diagnostic::did_you_mean;
 use scenario_model::manifest::Manifest;
-use scenario_model::plan::{Choice, Pattern, Permutation, plan};
+use scenario_model::plan::{Choice, Pattern, Permutation, kinds_of, plan};
 
 use crate::cli::SelectionArgs;
 use crate::operator::OperatorError;
@@ -29,15 +32,24 @@ pub fn select(
         skip: parse(&args.skip)?,
         shard: args.shard.as_deref().map(shard).transpose()?,
     };
+    let mut wanted = BTreeSet::new();
     for (option, patterns) in [("--run", &choice.run), ("--skip", &choice.skip)] {
         for pattern in patterns {
-            let alone = Choice { run: vec![pattern.clone()], ..Choice::default() };
-            if plan(&catalogue.scenarios, manifest, &alone).is_empty() {
+            let kinds = kinds_of(&catalogue.scenarios, pattern);
+            if kinds.is_empty() {
                 return Err(no_match(option, pattern, catalogue));
             }
+            wanted.extend(kinds.into_iter().filter(|_| option == "--run"));
         }
     }
     let permutations = plan(&catalogue.scenarios, manifest, &choice);
+    if permutations.is_empty() && !wanted.is_empty() && !wanted.contains(&manifest.kind()) {
+        let is_server = manifest.kind() == SubjectKind::FlightServer;
+        let (one, other) = if is_server { ("server", "clients") } else { ("client", "servers") };
+        return Err(OperatorError::Nothing(format!(
+            "the subject is a {one}, and the options select scenarios for {other}"
+        )));
+    }
     if permutations.is_empty() {
         return Err(OperatorError::Nothing("the options together select no permutation".to_owned()));
     }

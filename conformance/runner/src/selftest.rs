@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use flightsql_server::Defect as ServerDefect;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use reference_client::{Behaviour, Defect, Variant};
@@ -35,7 +36,8 @@ use crate::run::schedule::{Places, run_all};
 use crate::run::subject::Launch;
 use crate::run::world::Shared;
 use crate::select::select;
-use crate::target::Target;
+use crate::server_defects;
+use crate::target::{REFERENCE_SERVER, Target};
 
 /// The matrix that is checked in.
 const MATRIX: &str = include_str!("../../../fixtures/selftest/matrix.json");
@@ -83,13 +85,17 @@ enum Who {
     Clean,
     Defect(Defect),
     Variant(Variant),
+    /// The reference server, as it should be or with a defect.
+    Server(Option<ServerDefect>),
 }
 
 impl Who {
     fn all() -> Vec<Self> {
         let defects = Defect::ALL.iter().copied().map(Self::Defect);
         let variants = Variant::ALL.iter().copied().map(Self::Variant);
-        std::iter::once(Self::Clean).chain(variants).chain(defects).collect()
+        let servers =
+            std::iter::once(None).chain(ServerDefect::ALL.iter().copied().map(Some)).map(Self::Server);
+        std::iter::once(Self::Clean).chain(variants).chain(defects).chain(servers).collect()
     }
 
     fn name(self) -> String {
@@ -97,7 +103,12 @@ impl Who {
             Self::Clean => "clean".to_owned(),
             Self::Defect(defect) => defect.name().to_owned(),
             Self::Variant(variant) => variant.name().to_owned(),
+            Self::Server(defect) => server_defects::name(defect),
         }
+    }
+
+    fn is_server(self) -> bool {
+        matches!(self, Self::Server(_))
     }
 
     /// A process where the defect is one of the process, else a task of this one: that costs less. A plugin is always a
@@ -108,6 +119,7 @@ impl Who {
                 Self::Clean => Vec::new(),
                 Self::Defect(defect) => vec!["--defect".to_owned(), defect.name().to_owned()],
                 Self::Variant(variant) => vec!["--variant".to_owned(), variant.name().to_owned()],
+                Self::Server(_) => unreachable!("servers are not driven as plugins"),
             };
             return Launch::new(target, ca, &args).shared();
         }
@@ -119,6 +131,7 @@ impl Who {
             }
             Self::Defect(defect) => Behaviour::with_defect(defect),
             Self::Variant(variant) => Behaviour::with_variant(variant),
+            Self::Server(defect) => return server_defects::launch(defect, target, ca),
         };
         Launch::Inside(behaviour)
     }
@@ -140,6 +153,19 @@ pub fn known_behaviour(option: &str, name: &str) -> Result<(), OperatorError> {
     Err(OperatorError::Unknown { what, name: name.to_owned(), help: word_help(name, known.iter().copied()) })
 }
 
+/// The name is one of a defect of the reference server.
+///
+/// # Errors
+/// If not, with the nearest.
+pub fn known_server_defect(name: &str) -> Result<(), OperatorError> {
+    let known: Vec<&str> = ServerDefect::ALL.iter().map(|d| d.name()).collect();
+    if known.contains(&name) {
+        return Ok(());
+    }
+    let help = word_help(name, known.iter().copied());
+    Err(OperatorError::Unknown { what: "defect", name: name.to_owned(), help })
+}
+
 /// Runs the proof; 0 if everything is as it is checked in.
 ///
 /// # Errors
@@ -157,19 +183,42 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
     let chosen: Vec<Who> =
         everybody.into_iter().filter(|w| args.only.is_empty() || args.only.contains(&w.name())).collect();
     let catalogue = embedded::catalogue(args.selection.scenarios.as_deref())?;
-    let target = Target::find("reference")?;
-    let (permutations, selection) = select(&args.selection, &catalogue, &target.manifest)?;
-    let part = Part::of(&args.selection, &permutations);
     let jobs = usize::from(args.jobs);
-    let mut recordings = record(&chosen, &catalogue, &target, &permutations, jobs).await?;
-    // What applies to plugins only is proven on the client's other face.
-    let plugin = Target::find("reference-plugin")?;
-    let (mut of_plugins, _) = select(&args.selection, &catalogue, &plugin.manifest)?;
-    of_plugins
-        .retain(|p| permutations.iter().any(|other| other.id == p.id && other.not_applicable.is_some()));
-    if of_plugins.iter().any(|p| p.not_applicable.is_none()) {
-        recordings.extend(record(&chosen, &catalogue, &plugin, &of_plugins, jobs).await?);
+    let targets = [Target::find("reference")?, Target::find(REFERENCE_SERVER)?];
+    let (mut parts, mut selection, mut nothing) = (Vec::new(), String::new(), None);
+    for target in targets {
+        match select(&args.selection, &catalogue, &target.manifest) {
+            Ok((permutations, words)) => {
+                selection = words;
+                parts.push((target, permutations));
+            }
+            // A selection may be about clients alone, or servers.
+            Err(error @ OperatorError::Nothing(_)) => nothing = Some(error),
+            Err(error) => return Err(error),
+        }
     }
+    if let (true, Some(error)) = (parts.is_empty(), nothing) {
+        return Err(error);
+    }
+    let part = Part::of(&args.selection, parts.iter().flat_map(|(_, permutations)| permutations));
+    let clients: Vec<Who> = chosen.iter().copied().filter(|who| !who.is_server()).collect();
+    let servers: Vec<Who> = chosen.iter().copied().filter(|who| who.is_server()).collect();
+    let mut recordings = Vec::new();
+    for (target, permutations) in &parts {
+        let chosen = if target.is_reference_server() { &servers } else { &clients };
+        recordings.extend(record(chosen, &catalogue, target, permutations, jobs).await?);
+    }
+    // What applies to plugins only is proven on the client's other face.
+    if let Some((_, permutations)) = parts.iter().find(|(target, _)| !target.is_reference_server()) {
+        let plugin = Target::find("reference-plugin")?;
+        let (mut of_plugins, _) = select(&args.selection, &catalogue, &plugin.manifest)?;
+        of_plugins
+            .retain(|p| permutations.iter().any(|other| other.id == p.id && other.not_applicable.is_some()));
+        if of_plugins.iter().any(|p| p.not_applicable.is_none()) {
+            recordings.extend(record(&clients, &catalogue, &plugin, &of_plugins, jobs).await?);
+        }
+    }
+    recordings.sort_by(|a, b| a.who.cmp(&b.who));
     let ran = began.elapsed();
 
     let judging = Instant::now();
@@ -225,13 +274,13 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
 struct Part(Option<BTreeSet<String>>);
 
 impl Part {
-    fn of(args: &SelectionArgs, permutations: &[Permutation]) -> Self {
+    fn of<'p>(args: &SelectionArgs, permutations: impl Iterator<Item = &'p Permutation>) -> Self {
         let whole = args.run.is_empty()
             && args.skip.is_empty()
             && args.profile.is_empty()
             && args.shard.is_none()
             && args.scenarios.is_none();
-        Self((!whole).then(|| permutations.iter().map(|p| p.scenario_id.clone()).collect()))
+        Self((!whole).then(|| permutations.map(|p| p.scenario_id.clone()).collect()))
     }
 
     /// What begins with the id of a check belongs to a selected scenario.
@@ -320,16 +369,23 @@ fn matrix_of(recordings: &[Recording], judge: &Judge) -> (Matrix, Vec<String>) {
     (matrix, problems)
 }
 
+/// Behaviours that do nothing real, by name.
+fn do_nothing() -> BTreeSet<String> {
+    let clients = DO_NOTHING.iter().map(|defect| defect.name().to_owned());
+    clients.chain(server_defects::DO_NOTHING.map(|defect| server_defects::name(Some(defect)))).collect()
+}
+
 /// The clean client and the variants pass everything; those that do nothing pass nothing.
 fn withheld(recordings: &[Recording], judge: &Judge) -> Vec<String> {
     let mut found: BTreeMap<(&str, String, Outcome), Vec<String>> = BTreeMap::new();
     let benign: Vec<&str> =
         std::iter::once("clean").chain(Variant::ALL.iter().map(|variant| variant.name())).collect();
-    let do_nothing: Vec<&str> = DO_NOTHING.iter().map(|d| d.name()).collect();
+    let do_nothing = do_nothing();
+    let correct_server = server_defects::name(None);
     for recording in recordings {
         let who = recording.who.as_str();
-        let must_pass = benign.contains(&who);
-        if !must_pass && !do_nothing.contains(&who) {
+        let must_pass = benign.contains(&who) || who == correct_server;
+        if !must_pass && !do_nothing.iter().any(|name| name == who) {
             continue;
         }
         for (permutation, _, trace) in &recording.traces {
@@ -352,8 +408,8 @@ fn withheld(recordings: &[Recording], judge: &Judge) -> Vec<String> {
 
 /// Checks that no defect fails, other than those that do nothing at all; defects that no check sees.
 fn unseen(matrix: &Matrix, catalogue: &Catalogue, part: &Part) -> Vec<String> {
-    let do_nothing: Vec<&str> = DO_NOTHING.iter().map(|d| d.name()).collect();
-    let real = matrix.0.iter().filter(|(who, _)| !do_nothing.contains(&who.as_str()));
+    let do_nothing = do_nothing();
+    let real = matrix.0.iter().filter(|(who, _)| !do_nothing.contains(*who));
     let broken = |o: &Outcome| matches!(o, Outcome::Fail | Outcome::Warn | Outcome::Info);
     let failed: BTreeSet<&String> = real
         .flat_map(|(_, checks)| {
@@ -366,9 +422,11 @@ fn unseen(matrix: &Matrix, catalogue: &Catalogue, part: &Part) -> Vec<String> {
         .filter(|check| part.holds(check) && !failed.contains(check))
         .map(|check| format!("no defect fails {check}"))
         .collect();
-    for defect in Defect::ALL.iter().filter(|_| part.0.is_none()) {
-        if matrix.0.get(defect.name()).is_none_or(BTreeMap::is_empty) {
-            problems.push(format!("no check sees the defect `{}`", defect.name()));
+    let clients = Defect::ALL.iter().map(|defect| defect.name().to_owned());
+    let servers = ServerDefect::ALL.iter().map(|defect| server_defects::name(Some(*defect)));
+    for defect in clients.chain(servers).filter(|_| part.0.is_none()) {
+        if matrix.0.get(&defect).is_none_or(BTreeMap::is_empty) {
+            problems.push(format!("no check sees the defect `{defect}`"));
         }
     }
     problems

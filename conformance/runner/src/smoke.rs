@@ -1,5 +1,6 @@
 //! `smoke`: is the adapter wrong or the client? `calibrate`: the subject's refresh skew.
 
+use scenario_model::call::SubjectKind;
 use scenario_model::event::Fact;
 use scenario_model::load::Combination;
 use scenario_model::manifest::Manifest;
@@ -51,11 +52,15 @@ pub async fn smoke(name: &str) -> Result<u8, OperatorError> {
         version.as_deref().unwrap_or("(says no version)")
     ));
     let mut all = true;
-    for (auth, word) in methods(&target.manifest) {
-        let permutation = one_query(auth);
+    let is_server = target.manifest.kind() == SubjectKind::FlightServer;
+    let ways = if is_server { Vec::new() } else { methods(&target.manifest) };
+    let ways = ways.into_iter().map(|(auth, word)| (word, one_query(auth)));
+    let call = is_server.then(|| ("a good token", one_call()));
+    for (word, permutation) in ways.chain(call) {
         let (ran, events) = run(&bench, &permutation, ()).await;
         let served = events.iter().any(|e| {
             matches!(&e.fact, Fact::ServerStreamEnd(end) if end.method == "DoGet" && end.code == "OK" && end.marker.is_some())
+                || matches!(&e.fact, Fact::ProbeAnswer(answer) if answer.code == "OK" && answer.rows > 0)
         });
         if served && ran.error.is_none() {
             output::data(&format!("{word}: a query was served\n"));
@@ -115,10 +120,15 @@ fn methods(manifest: &Manifest) -> Vec<(Auth, &'static str)> {
     .collect()
 }
 
-fn one_query(auth: Auth) -> Permutation {
-    let step = Step {
+fn one_call() -> Permutation {
+    let scenario = Scenario { step: vec![step(Op::Call)], ..Scenario::for_servers() };
+    permutation(scenario)
+}
+
+fn step(op: Op) -> Step {
+    Step {
         id: "smoke".into(),
-        op: Op::Query,
+        op,
         session: "a".into(),
         at: None,
         sql: None,
@@ -128,7 +138,11 @@ fn one_query(auth: Auth) -> Permutation {
         deadline: None,
         wait: None,
         query_field: None,
-    };
+        call: None,
+    }
+}
+
+fn one_query(auth: Auth) -> Permutation {
     let scenario = Scenario {
         title: "one plain query".into(),
         pending: false,
@@ -141,9 +155,14 @@ fn one_query(auth: Auth) -> Permutation {
         matrix: std::collections::BTreeMap::new(),
         world: World::default(),
         session: vec![Session { auth, ..plain_session("a") }],
-        step: vec![step],
+        step: vec![step(Op::Query)],
         check: Vec::<Check>::new(),
+        subject: SubjectKind::FlightClient,
     };
+    permutation(scenario)
+}
+
+fn permutation(scenario: Scenario) -> Permutation {
     Permutation {
         id: "smoke".into(),
         scenario_id: "smoke".into(),

@@ -11,6 +11,11 @@ use crate::plugin_manifest::{draft, read, reference_plugin};
 
 const REFERENCE: &str = include_str!("../../reference-client/subject.toml");
 
+const SERVER: &str = include_str!("../../flightsql-server/subject.toml");
+
+/// The reference server.
+pub const REFERENCE_SERVER: &str = "reference-server";
+
 /// The reference client as a Grafana plugin.
 const REFERENCE_PLUGIN: &str = "reference-plugin";
 
@@ -39,6 +44,11 @@ impl Target {
                 .map_err(|e| OperatorError::Files(vec![e]))?;
             return Ok(Self { typed, manifest, folder: PathBuf::from("."), plugin: None });
         }
+        if name == REFERENCE_SERVER {
+            let manifest = Manifest::parse("conformance/flightsql-server/subject.toml", SERVER)
+                .map_err(|e| OperatorError::Files(vec![e]))?;
+            return Ok(Self { typed, manifest, folder: PathBuf::from("."), plugin: None });
+        }
         if name == REFERENCE_PLUGIN {
             let manifest = reference_plugin().map_err(|e| OperatorError::Files(vec![e]))?;
             return Ok(Self { typed, manifest, folder: PathBuf::from("."), plugin: None });
@@ -57,7 +67,7 @@ impl Target {
             Manifest::parse(&file.display().to_string(), &text).map_err(|e| OperatorError::Files(vec![e]))?;
         let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         match manifest.drive {
-            Drive::Stdio => Ok(Self { typed, manifest, folder, plugin: None }),
+            Drive::Stdio | Drive::Server => Ok(Self { typed, manifest, folder, plugin: None }),
             Drive::GrafanaPlugin => Self::plugin_with_manifest(typed, manifest, folder),
         }
     }
@@ -65,6 +75,11 @@ impl Target {
     /// It is the reference client, which takes `--defect` and `--variant`.
     pub fn is_reference(&self) -> bool {
         self.typed == "reference" || self.typed == REFERENCE_PLUGIN
+    }
+
+    /// It is the reference server, which takes `--defect`.
+    pub fn is_reference_server(&self) -> bool {
+        self.typed == REFERENCE_SERVER
     }
 
     fn plugin_with_manifest(

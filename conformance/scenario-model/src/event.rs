@@ -80,6 +80,9 @@ pub enum Fact {
     /// Processes of the subject outlived it.
     #[serde(rename = "subject.leftover")]
     SubjectLeftover(SubjectLeftover),
+    /// A server under test answered a call of the runner.
+    #[serde(rename = "probe.answer")]
+    ProbeAnswer(ProbeAnswer),
     /// The machine did not run us for a while.
     #[serde(rename = "host.stall")]
     HostStall(HostStall),
@@ -388,6 +391,27 @@ pub struct SubjectLeftover {
     pub processes: u32,
 }
 
+/// Data of `probe.answer`: the runner is the client, so it is what really came back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProbeAnswer {
+    /// The step that made the call.
+    pub step: String,
+    /// The name of the call.
+    pub marker: String,
+    /// What was sent, in words.
+    pub sent: String,
+    /// The gRPC method that answered last.
+    pub method: String,
+    /// The gRPC code that the server sent; `CONNECTION` if it sent none.
+    pub code: String,
+    /// The error text, redacted.
+    pub message: Option<String>,
+    /// Rows that were received.
+    pub rows: u64,
+    /// Milliseconds until then.
+    pub took_ms: u64,
+}
+
 /// Data of `host.stall`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HostStall {
@@ -417,6 +441,7 @@ impl Fact {
             Self::SubjectNoise(_) => "subject.noise",
             Self::SubjectExit(_) => "subject.exit",
             Self::SubjectLeftover(_) => "subject.leftover",
+            Self::ProbeAnswer(_) => "probe.answer",
             Self::HostStall(_) => "host.stall",
         }
     }
@@ -469,7 +494,7 @@ mod tests {
     #[test]
     fn the_vocabulary_holds_every_kind_with_its_fields() {
         let words = Vocabulary::new();
-        assert_eq!(words.kinds().count(), 19);
+        assert_eq!(words.kinds().count(), 20);
         let rpc = words.fields("server.rpc").expect("server.rpc is a kind");
         for field in ["session", "token_state", "remaining_ms", "user_values"] {
             assert!(rpc.iter().any(|f| f == field), "{field} in {rpc:?}");

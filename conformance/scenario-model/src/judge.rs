@@ -216,6 +216,7 @@ fn ended(
 /// The subject says ok: what is missing at the server, in words.
 fn not_served(reply: &Reply, step: &str, trace: &Trace, context: Context<'_>) -> Option<String> {
     let surface = match context.scenario.step.iter().find(|s| s.id == step).map(|s| s.op) {
+        Some(Op::Call) => return not_answered(reply, trace),
         Some(Op::Health) => Surface::Health,
         Some(Op::Tables) => Surface::Tables,
         Some(Op::Query | Op::World | Op::Restart) | None => context.surface,
@@ -254,6 +255,14 @@ fn not_served(reply: &Reply, step: &str, trace: &Trace, context: Context<'_>) ->
     (served < claimed).then(|| {
         format!("the subject says that {claimed} calls of `{step}` went well, the server served {served}")
     })
+}
+
+/// The runner called a server: what is missing in its own record, in words.
+fn not_answered(reply: &Reply, trace: &Trace) -> Option<String> {
+    let answered = trace.events().iter().any(
+        |e| matches!(&e.fact, Fact::ProbeAnswer(answer) if answer.marker == reply.marker && answer.code == "OK"),
+    );
+    (!answered).then(|| format!("there is no answer to call `{}` in the record", reply.marker))
 }
 
 fn in_time(reply: &Reply, within: Option<Seconds>) -> Option<String> {

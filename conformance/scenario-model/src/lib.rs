@@ -6,6 +6,7 @@
 
 pub mod baseline;
 pub mod bundle;
+pub mod call;
 pub mod catalogue;
 pub mod clause;
 pub mod diagnostic;

@@ -32,6 +32,7 @@ pub fn silent_check(check: &ResolvedCheck, steps: &[Step]) -> Vec<Diagnostic> {
         session: Vec::new(),
         step: steps.to_vec(),
         check: Vec::new(),
+        subject: crate::call::SubjectKind::default(),
     };
     silent(check, &scenario)
 }

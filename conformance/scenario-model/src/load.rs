@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::call::SubjectKind;
 use crate::clause::{Clause, RawClause};
 use crate::diagnostic::{Diagnostic, FileErrors, Span, word_help};
 use crate::document::Document;
@@ -56,6 +57,8 @@ pub struct ResolvedCheck {
     pub places: Vec<Span>,
     /// The file in which it is written.
     pub file: String,
+    /// The kind of subject that it is for.
+    pub subject: SubjectKind,
 }
 
 /// Reads a scenario.
@@ -299,6 +302,7 @@ fn check_steps(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnos
     }
     check_profile(document, scenario, wrong);
     check_faults(document, scenario, wrong);
+    crate::call::check(document, scenario, wrong);
 }
 
 /// What a profile decides cannot be said again, and what needs one cannot be said without.
@@ -538,7 +542,15 @@ fn resolve_checks(
             let span = document.span(&format!("/check/{nth}/id"));
             wrong.push(Diagnostic::new(span, format!("two checks are named `{}`", check.id)));
         }
+        if check.subject.is_some() {
+            let span = document.span(&format!("/check/{nth}/subject"));
+            wrong.push(
+                Diagnostic::new(span, "`subject` of a check belongs into the rules")
+                    .with_help("write it at the top of the scenario"),
+            );
+        }
         let Some(resolved) = resolve_check(id, document, nth, check, values, words, wrong) else { continue };
+        let resolved = ResolvedCheck { subject: scenario.subject, ..resolved };
         for (clause, place) in resolved.requires.iter().chain(&resolved.expect).zip(&resolved.places) {
             for step in clause.steps().into_iter().filter(|s| !steps.contains(s)) {
                 wrong.push(
@@ -591,6 +603,7 @@ fn resolve_check(
         expect,
         places,
         file: document.file.clone(),
+        subject: check.subject.unwrap_or_default(),
     })
 }
 

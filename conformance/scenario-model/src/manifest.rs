@@ -6,8 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::call::SubjectKind;
 use crate::diagnostic::{Diagnostic, FileErrors, word_help};
 use crate::document::Document;
+use crate::moment::Seconds;
 use crate::scenario::{Auth, Need, Surface};
 
 /// The form of the file.
@@ -34,8 +36,10 @@ pub struct Manifest {
     #[serde(default)]
     pub trust: Trust,
     /// Neutral key to native option.
+    #[serde(default)]
     pub options: BTreeMap<String, NativeOption>,
     /// What it can do; what is not declared is not applicable.
+    #[serde(default)]
     pub declares: Declares,
     /// Faces on which queries can be made.
     #[serde(default)]
@@ -43,6 +47,53 @@ pub struct Manifest {
     /// What it calls things in its messages.
     #[serde(default)]
     pub words: BTreeMap<String, Vec<String>>,
+    /// Of a server: how it is reached, and what it documents.
+    pub server: Option<ServerUnderTest>,
+}
+
+/// A server under test: how it is reached, and what it documents. In `command` and `env` of the manifest stand `{issuer}`,
+/// `{discovery}`, `{jwks}`, `{audience}`, `{ca.pem}`, `{cert.pem}`, `{key.pem}` and `{port}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerUnderTest {
+    /// Where it listens: `grpc+tls://127.0.0.1:{port}` with a port that the runner finds free, or `stdout`: the first such
+    /// address that it prints.
+    pub address: String,
+    /// A query that everybody may make and that has rows.
+    #[serde(default = "select_one")]
+    pub sql: String,
+    /// How far clocks may differ, as it documents.
+    #[serde(default = "no_leeway")]
+    pub leeway: Seconds,
+    /// When it fetches the issuer's keys.
+    #[serde(default)]
+    pub keys: KeysFetched,
+    /// How long it may take until it listens.
+    #[serde(default = "start_limit")]
+    pub start: Seconds,
+}
+
+fn select_one() -> String {
+    "SELECT 1".to_owned()
+}
+
+fn no_leeway() -> Seconds {
+    Seconds(0.0)
+}
+
+fn start_limit() -> Seconds {
+    Seconds(20.0)
+}
+
+/// When a server fetches the issuer's keys first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeysFetched {
+    /// When a token comes.
+    #[default]
+    OnDemand,
+    /// When it starts: without the issuer it does not.
+    AtStart,
 }
 
 /// How a subject is driven.
@@ -53,6 +104,8 @@ pub enum Drive {
     Stdio,
     /// A Grafana backend data source, as Grafana drives it.
     GrafanaPlugin,
+    /// A Flight SQL server that trusts the issuer; the runner is its client.
+    Server,
 }
 
 /// How a subject learns the suite's throw-away CA; `{ca.pem}` is the path of the file, `{ca.text}` its text.
@@ -83,7 +136,7 @@ pub struct NativeOption {
 }
 
 /// What a subject can do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Declares {
     /// OAuth 2.0 client credentials.
@@ -107,10 +160,11 @@ pub struct OauthDeclared {
 }
 
 /// Whether a subject speaks to servers without TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TlsDeclared {
     /// With TLS only, if credentials are used.
+    #[default]
     Required,
     /// With and without.
     Optional,
@@ -140,6 +194,14 @@ pub const NEUTRAL_KEYS: [&str; 18] = [
 
 /// What of a saved data source is neither in `jsonData` nor in `secureJsonData`.
 const DATA_SOURCE_FIELDS: [&str; 5] = ["url", "user", "database", "basicAuthEnabled", "basicAuthUser"];
+
+impl ServerUnderTest {
+    fn is_reachable(&self) -> bool {
+        let own =
+            |scheme| self.address.strip_prefix(scheme).is_some_and(|rest: &str| rest.ends_with(":{port}"));
+        self.address == "stdout" || own("grpc+tls://") || own("grpc://")
+    }
+}
 
 impl NativeOption {
     /// The option has a place in a saved data source.
@@ -175,7 +237,46 @@ impl Manifest {
                 "name the program and its arguments: `[\"python\", \"adapter.py\"]`",
             );
         }
-        if !manifest.options.contains_key("server.uri") {
+        let is_server = manifest.drive == Drive::Server;
+        if is_server != manifest.server.is_some() {
+            let message = if is_server {
+                "`[server]` is missing"
+            } else {
+                "`[server]` belongs to `drive = \"server\"`"
+            };
+            said("/drive", message.into(), "a server says there where it listens");
+        }
+        if is_server && !(manifest.options.is_empty() && manifest.surfaces.is_empty()) {
+            said(
+                "/drive",
+                "a server has no `[options]` and no `[surfaces]`".into(),
+                "its settings are in `command` and `env`",
+            );
+        }
+        if let Some(server) = manifest.server.as_ref().filter(|s| !s.is_reachable()) {
+            said(
+                "/server/address",
+                format!("`{}` is no address", server.address),
+                "write `stdout`, `grpc+tls://127.0.0.1:{port}` or `grpc://127.0.0.1:{port}`",
+            );
+        }
+        let text = || document.value.to_string();
+        if manifest.server.as_ref().is_some_and(|s| s.address != "stdout")
+            && !text().replacen("{port}", "", 1).contains("{port}")
+        {
+            said(
+                "/command",
+                "nothing tells the server its port".into(),
+                "put `{port}` into `command` or `env`",
+            );
+        }
+        if !is_server && document.value.get("declares").is_none() {
+            said("", "missing key `declares`".into(), "`[declares]` says what the client can do");
+        }
+        if !is_server && document.value.get("options").is_none() {
+            said("", "missing key `options`".into(), "`[options]` says what the client calls its settings");
+        }
+        if !is_server && !manifest.options.contains_key("server.uri") {
             said("/options", "`server.uri` is missing".into(), "the client must be told where the server is");
         }
         if let Some(declared) = &manifest.declares.oauth {
@@ -239,6 +340,14 @@ impl Manifest {
             && at("auth.token", "jsonData.selectedAuthType")
     }
 
+    /// What kind of subject it is.
+    pub fn kind(&self) -> SubjectKind {
+        match self.drive {
+            Drive::Stdio | Drive::GrafanaPlugin => SubjectKind::FlightClient,
+            Drive::Server => SubjectKind::FlightServer,
+        }
+    }
+
     /// It has what a scenario needs.
     pub fn has(&self, need: Need) -> bool {
         let option = |key: &str| self.options.contains_key(key);
@@ -259,12 +368,13 @@ impl Manifest {
             Need::Deadlines => self.declares.deadlines,
             Need::OwnProcess => match self.drive {
                 Drive::Stdio => true,
-                Drive::GrafanaPlugin => false,
+                Drive::GrafanaPlugin | Drive::Server => false,
             },
             Need::Choice => option("auth.none") && option("oauth"),
             Need::Headers => option("headers"),
             Need::Plugin => self.drive == Drive::GrafanaPlugin,
             Need::SavedSettings => self.reads_saved_settings(),
+            Need::KeysOnDemand => self.server.as_ref().is_some_and(|s| s.keys == KeysFetched::OnDemand),
         }
     }
 
@@ -332,5 +442,29 @@ tls = "optional"
         let text = GOOD.replace("command = [\"./x\"]\n", "");
         let errors = Manifest::parse("subject.toml", &text).expect_err("no command").to_string();
         assert!(errors.contains("missing key `command`"), "{errors}");
+    }
+
+    const SERVER: &str = r#"
+schema = 1
+name = "x"
+drive = "server"
+command = ["./x", "--port", "{port}"]
+[server]
+address = "grpc+tls://127.0.0.1:{port}"
+"#;
+
+    #[test]
+    fn a_server_says_where_it_listens() {
+        let manifest = Manifest::parse("subject.toml", SERVER).expect("a good manifest");
+        assert_eq!(manifest.kind(), SubjectKind::FlightServer);
+        assert!(manifest.has(Need::KeysOnDemand));
+        let check = |from: &str, to: &str, expected: &str| {
+            let errors = Manifest::parse("subject.toml", &SERVER.replace(from, to)).expect_err("a mistake");
+            assert!(errors.to_string().contains(expected), "{errors}");
+        };
+        check("grpc+tls://127.0.0.1:{port}", "127.0.0.1", "`127.0.0.1` is no address");
+        check(", \"--port\", \"{port}\"", "", "nothing tells the server its port");
+        check("\"server\"", "\"stdio\"", "`[server]` belongs to `drive = \"server\"`");
+        check("[server]\naddress = \"grpc+tls://127.0.0.1:{port}\"", "", "`[server]` is missing");
     }
 }

@@ -1,9 +1,11 @@
 //! Which permutations a run consists of.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::call::SubjectKind;
 use crate::known_failures::glob;
 use crate::load::{Combination, Loaded, matches};
 use crate::manifest::Manifest;
@@ -102,6 +104,9 @@ pub fn plan(catalogue: &[Loaded], manifest: &Manifest, choice: &Choice) -> Vec<P
     for loaded in catalogue {
         for combination in &loaded.combinations {
             let scenario = &combination.scenario;
+            if scenario.subject != manifest.kind() {
+                continue;
+            }
             let in_profile =
                 choice.profiles.is_empty() || scenario.profiles.iter().any(|p| choice.profiles.contains(p));
             let wanted = choice.run.is_empty()
@@ -121,6 +126,16 @@ pub fn plan(catalogue: &[Loaded], manifest: &Manifest, choice: &Choice) -> Vec<P
         }
         None => all,
     }
+}
+
+/// The kinds of subject for which there are scenarios that a pattern matches.
+pub fn kinds_of(catalogue: &[Loaded], pattern: &Pattern) -> BTreeSet<SubjectKind> {
+    let combinations =
+        catalogue.iter().flat_map(|loaded| loaded.combinations.iter().map(move |c| (loaded, c)));
+    combinations
+        .filter(|(loaded, combination)| pattern.matches(&loaded.id, &combination.values))
+        .map(|(_, combination)| combination.scenario.subject)
+        .collect()
 }
 
 fn permutation(
@@ -166,7 +181,7 @@ fn not_applicable(combination: &Combination, surface: Surface, manifest: &Manife
     let asked = combination.scenario.step.iter().filter_map(|step| match step.op {
         Op::Health => Some(Surface::Health),
         Op::Tables => Some(Surface::Tables),
-        Op::Query | Op::World | Op::Restart => None,
+        Op::Query | Op::World | Op::Restart | Op::Call => None,
     });
     if let Some(lacking) = asked.into_iter().find(|surface| !manifest.has_surface(*surface)) {
         return Some(format!("the subject has no surface `{}`", word(lacking)));

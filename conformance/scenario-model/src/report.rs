@@ -127,7 +127,8 @@ impl Judge {
         trace: &Trace,
     ) -> Vec<CheckVerdict> {
         let context = Context { scenario: &combination.scenario, surface, words };
-        combination.checks.iter().chain(&self.rules).map(|check| judge(check, trace, context)).collect()
+        let rules = self.rules.iter().filter(|rule| rule.subject == combination.scenario.subject);
+        combination.checks.iter().chain(rules).map(|check| judge(check, trace, context)).collect()
     }
 
     /// Judges a whole bundle.

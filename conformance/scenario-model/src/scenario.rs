@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::call::{Call, SubjectKind};
 use crate::clause::RawClause;
 use crate::moment::{Lifetime, Moment, Seconds};
 
@@ -47,6 +48,31 @@ pub struct Scenario {
     pub step: Vec<Step>,
     /// What is judged.
     pub check: Vec<Check>,
+    /// What kind of program is under test.
+    #[serde(default)]
+    pub subject: SubjectKind,
+}
+
+impl Scenario {
+    /// A situation for servers in which nothing is unusual and nothing is judged.
+    pub fn for_servers() -> Self {
+        Self {
+            title: String::new(),
+            since: None,
+            pending: false,
+            profiles: Vec::new(),
+            needs: Vec::new(),
+            needs_if: Vec::new(),
+            lane: Lane::Instant,
+            surfaces: query_only(),
+            matrix: BTreeMap::new(),
+            world: World::default(),
+            session: Vec::new(),
+            step: Vec::new(),
+            check: Vec::new(),
+            subject: SubjectKind::FlightServer,
+        }
+    }
 }
 
 fn query_only() -> Vec<Surface> {
@@ -71,6 +97,8 @@ pub enum Profile {
     Hygiene,
     /// Grafana plugins.
     Plugin,
+    /// Servers that take the tokens.
+    ResourceServer,
 }
 
 /// What a subject must have for a scenario to apply.
@@ -109,6 +137,8 @@ pub enum Need {
     Plugin,
     /// It reads the data sources that the Flight SQL plugins save.
     SavedSettings,
+    /// A server that fetches the issuer's keys when it needs them, so that it starts without the issuer.
+    KeysOnDemand,
 }
 
 /// More needs for some values of the matrix.
@@ -355,6 +385,8 @@ pub enum Endpoint {
     Discovery,
     /// The token endpoint.
     Token,
+    /// The key set.
+    Jwks,
 }
 
 impl Endpoint {
@@ -363,6 +395,7 @@ impl Endpoint {
         match self {
             Self::Discovery => "discovery",
             Self::Token => "token",
+            Self::Jwks => "jwks",
         }
     }
 }
@@ -820,6 +853,8 @@ pub struct Step {
     pub wait: Option<Seconds>,
     /// Where the SQL of a plugin's query is; in every field that is in use unless said.
     pub query_field: Option<QueryField>,
+    /// For `call`: which token, and how it is sent; a query with a good token unless said.
+    pub call: Option<Call>,
 }
 
 /// Where the SQL of a Grafana query is.
@@ -856,6 +891,8 @@ pub enum Op {
     World,
     /// Ends the subject and starts it anew; its sessions are opened again when they are needed.
     Restart,
+    /// The runner calls the server under test.
+    Call,
 }
 
 impl Op {
@@ -863,7 +900,7 @@ impl Op {
     pub fn is_call(self) -> bool {
         match self {
             Self::Query | Self::Health | Self::Tables => true,
-            Self::World | Self::Restart => false,
+            Self::World | Self::Restart | Self::Call => false,
         }
     }
 }
@@ -886,6 +923,8 @@ pub struct WorldSet {
     pub server_fault: Option<Vec<ServerFault>>,
     /// The issuer closes the connections that are open.
     pub hang_up: bool,
+    /// The issuer publishes its newest key only.
+    pub withdraw_keys: bool,
 }
 
 /// The word `off`.
@@ -916,6 +955,8 @@ pub struct Check {
     pub requires: Vec<RawClause>,
     /// What must hold.
     pub expect: Vec<RawClause>,
+    /// Of a rule: which kind of subject it is for.
+    pub subject: Option<SubjectKind>,
 }
 
 /// Keyword of RFC 2119.

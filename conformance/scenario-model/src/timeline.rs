@@ -38,7 +38,12 @@ fn in_words(fact: &Fact) -> Option<(&'static str, String)> {
         Fact::StepBegin(begin) => {
             let calls =
                 if begin.calls > 1 { format!("{} calls at once", begin.calls) } else { "1 call".to_owned() };
-            ("runner", format!("step `{}`: {} of session {}, {calls}", begin.step, begin.op, begin.session))
+            let whose = if begin.session.is_empty() {
+                String::new()
+            } else {
+                format!(" of session {}", begin.session)
+            };
+            ("runner", format!("step `{}`: {}{whose}, {calls}", begin.step, begin.op))
         }
         Fact::StepEnd(end) => ("subject", replies(&end.replies, &end.step)),
         Fact::WorldChange(change) => {
@@ -116,6 +121,18 @@ fn in_words(fact: &Fact) -> Option<(&'static str, String)> {
             ("subject", format!("process ended {how}{when}"))
         }
         Fact::SubjectLeftover(left) => ("subject", format!("{} processes left over", left.processes)),
+        Fact::ProbeAnswer(answer) => {
+            let said = answer.message.as_ref().map(|m| format!(": {}", shortened(m))).unwrap_or_default();
+            let line = format!(
+                "{} with {} -> {}{said}, {} rows after {}",
+                answer.method,
+                answer.sent,
+                answer.code,
+                answer.rows,
+                Seconds(answer.took_ms as f64 / 1e3)
+            );
+            ("server", line)
+        }
         Fact::HostStall(stall) => ("host", format!("did not run us for {} ms", stall.gap_ms)),
     })
 }

@@ -58,6 +58,12 @@ pub(crate) struct Hit {
 }
 
 impl Hits {
+    /// These faults, whatever stands.
+    pub(crate) fn of(kinds: impl IntoIterator<Item = FaultKind>) -> Self {
+        let hit = |kind| Hit { id: String::new(), kind, random: 0, barrier: None };
+        Self(kinds.into_iter().map(hit).collect())
+    }
+
     pub(crate) fn any(&self, is: impl Fn(&FaultKind) -> bool) -> bool {
         self.0.iter().any(|h| is(&h.kind))
     }

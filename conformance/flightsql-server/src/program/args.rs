@@ -90,6 +90,10 @@ pub struct Args {
     #[arg(long, value_name = "BYTES", help_heading = "Faults", value_parser = clap::value_parser!(u32).range(1..=0x7fff_ffff))]
     pub stream_window: Option<u32>,
 
+    /// Misjudge callers in this way: what proves that a suite for servers can fail.
+    #[arg(long, value_name = "NAME", help_heading = "Faults", hide = true)]
+    pub defect: Option<flightsql_server::Defect>,
+
     /// Append every connection, call and end to this file, one JSON object a line; `-` for stdout.
     #[arg(long, value_name = "FILE", help_heading = "Record")]
     pub record: Option<PathBuf>,

@@ -128,6 +128,7 @@ fn ways_in(args: &Args) -> Result<WaysIn, ProgramError> {
             .into_iter()
             .flatten()
             .collect(),
+        defect: args.defect,
     };
     let none = !ways.anonymous
         && ways.basic.is_empty()

@@ -71,6 +71,7 @@ fn endpoint(endpoint: Endpoint) -> idp::Endpoint {
     match endpoint {
         Endpoint::Discovery => idp::Endpoint::Discovery,
         Endpoint::Token => idp::Endpoint::Token,
+        Endpoint::Jwks => idp::Endpoint::Jwks,
     }
 }
 

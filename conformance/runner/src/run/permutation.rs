@@ -12,6 +12,7 @@ use scenario_model::scenario::Op;
 use crate::canary::CanaryMaker;
 use crate::recorder::{Recorder, StallWatch};
 use crate::render::native_options;
+use crate::run::probe;
 use crate::run::steps::Stage;
 use crate::run::subject::{Launch, Subject};
 use crate::run::world::{Shared, World, WorldSpec};
@@ -77,6 +78,9 @@ async fn drive<S>(
     recorder: &Arc<Recorder>,
     starting: S,
 ) -> Result<(), String> {
+    if let Launch::Server(server) = launch {
+        return probe::drive(bench, server, permutation, recorder, starting).await;
+    }
     let scenario = permutation.scenario();
     let spec = WorldSpec::of(scenario, bench.skew_upper);
     let mut maker = CanaryMaker::new(bench.seed ^ fingerprint(&permutation.id));

@@ -175,6 +175,13 @@ impl Process {
         Ended { code: status.and_then(|s| s.code()), signal, by_us }
     }
 
+    /// Asks it to stop.
+    pub fn terminate(&self) {
+        if let Some(group) = self.group {
+            let _ = rustix::process::kill_process(group, Signal::TERM);
+        }
+    }
+
     /// Ends the whole group.
     pub fn kill(&self) {
         if let Some(group) = self.group {

@@ -258,6 +258,7 @@ fn outcomes(
         surface: permutation.surface,
         words: &bench.manifest.words,
     };
+    let rules = rules.iter().filter(|rule| rule.subject == permutation.scenario().subject);
     let checks = permutation.combination.checks.iter().chain(rules);
     checks.map(|check| (check.id.clone(), judge(check, &trace, context).outcome)).collect()
 }

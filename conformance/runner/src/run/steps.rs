@@ -46,7 +46,8 @@ pub struct Stage<'a> {
     opened: BTreeMap<String, Mutex<Option<String>>>,
 }
 
-type Mark = watch::Sender<Option<Instant>>;
+/// A moment that others wait for.
+pub(super) type Mark = watch::Sender<Option<Instant>>;
 
 impl<'a> Stage<'a> {
     /// A stage with no session opened.
@@ -99,7 +100,7 @@ impl<'a> Stage<'a> {
             (Op::Restart, _) => return self.restart().await,
             (Op::Health, _) | (Op::Query, Surface::Health) => "health",
             (Op::Tables, _) | (Op::Query, Surface::Tables) => "tables",
-            (Op::Query, Surface::Query) => "query",
+            (Op::Query, Surface::Query) | (Op::Call, _) => "query",
         };
         self.recorder.record(Fact::StepBegin(StepBegin {
             step: step.id.clone(),
@@ -228,7 +229,7 @@ fn request<'k>(
     request
 }
 
-async fn wait_for_moment(
+pub(super) async fn wait_for_moment(
     step: &Step,
     before: Option<&str>,
     marks: &BTreeMap<&str, (Mark, Mark)>,
@@ -254,7 +255,7 @@ async fn wait_for_moment(
 }
 
 /// A step lasts until just past the widest time that a check of it allows, unless it says how long.
-fn bound(step: &Step, checks: &[ResolvedCheck]) -> Duration {
+pub(super) fn bound(step: &Step, checks: &[ResolvedCheck]) -> Duration {
     if let Some(wait) = step.wait {
         return Duration::from_secs_f64(wait.0);
     }
@@ -271,7 +272,7 @@ fn bound(step: &Step, checks: &[ResolvedCheck]) -> Duration {
 }
 
 /// Only what was set.
-fn said(mut set: Value) -> Value {
+pub(super) fn said(mut set: Value) -> Value {
     if let Some(object) = set.as_object_mut() {
         object.retain(|_, value| !value.is_null() && *value != Value::Bool(false));
     }

@@ -13,6 +13,7 @@ use crate::render::CaFile;
 use crate::run::lines::Lines;
 use crate::run::plugin::{Host, PluginProgram, Tenant};
 use crate::run::process::{Program, StartError};
+use crate::run::server::ServerLaunch;
 use crate::target::Target;
 
 /// How to start a subject.
@@ -24,6 +25,8 @@ pub enum Launch {
     Inside(Behaviour),
     /// As a process that is driven as Grafana drives its plugins.
     Plugin(PluginProgram),
+    /// As a server that the runner calls.
+    Server(ServerLaunch),
 }
 
 impl Launch {
@@ -33,13 +36,17 @@ impl Launch {
         match target.manifest.drive {
             Drive::Stdio => Self::Process(program),
             Drive::GrafanaPlugin => Self::Plugin(PluginProgram::new(program, target)),
+            Drive::Server => {
+                let settings = target.manifest.server.clone().expect("a server's manifest says where it is");
+                Self::Server(ServerLaunch::Process(program, settings))
+            }
         }
     }
 
     /// All permutations in one process, where the drive allows it.
     pub fn shared(&self) -> Self {
         match self {
-            Self::Process(_) | Self::Inside(_) => self.clone(),
+            Self::Process(_) | Self::Inside(_) | Self::Server(_) => self.clone(),
             Self::Plugin(plugin) => Self::Plugin(plugin.shared()),
         }
     }
@@ -47,7 +54,7 @@ impl Launch {
     /// A process for each permutation.
     pub fn alone(&self) -> Self {
         match self {
-            Self::Process(_) | Self::Inside(_) => self.clone(),
+            Self::Process(_) | Self::Inside(_) | Self::Server(_) => self.clone(),
             Self::Plugin(plugin) => Self::Plugin(plugin.alone()),
         }
     }
@@ -55,7 +62,7 @@ impl Launch {
     /// What all permutations share.
     pub fn host(&self) -> Option<&Arc<Host>> {
         match self {
-            Self::Process(_) | Self::Inside(_) => None,
+            Self::Process(_) | Self::Inside(_) | Self::Server(_) => None,
             Self::Plugin(plugin) => plugin.host(),
         }
     }
@@ -104,6 +111,7 @@ impl Subject {
             Launch::Process(program) => Self::Lines(Lines::start(program, recorder, canaries)?),
             Launch::Inside(behaviour) => Self::Lines(Lines::inside(*behaviour, recorder, canaries)),
             Launch::Plugin(program) => Self::Plugin(Tenant::start(program, recorder, canaries)?),
+            Launch::Server(_) => unreachable!("a server is called, not driven"),
         })
     }
 

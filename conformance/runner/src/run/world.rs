@@ -26,20 +26,34 @@ pub struct Shared {
     pub keys: Arc<idp::KeyPool>,
     /// SQL engine and tables.
     pub engine: flight::Engine,
+    /// A certificate of the CA, for servers under test.
+    pub leaf: LeafFiles,
     idp_tls: Arc<rustls::ServerConfig>,
     flight_tls: Arc<rustls::ServerConfig>,
     /// The server asks issuers at their plain back channel.
     issuer_tls: Arc<rustls::ClientConfig>,
 }
 
+/// Where a certificate for 127.0.0.1 and its key are (PEM).
+#[derive(Debug, Clone)]
+pub struct LeafFiles {
+    /// The chain: `{cert.pem}`.
+    pub cert: String,
+    /// The private key: `{key.pem}`.
+    pub key: String,
+}
+
 impl Shared {
-    /// Makes CA, keys and tables; the CA's certificate is written to `ca_path`.
+    /// Makes CA, keys and tables; the CA's certificate is written to `ca_path`, a server's certificate and key beside it.
     ///
     /// # Errors
     /// If the file cannot be written.
     pub fn new(ca_path: &std::path::Path) -> Result<Self, std::io::Error> {
         let ca = idp::tls::ThrowAwayCa::new();
         std::fs::write(ca_path, ca.ca_pem())?;
+        let (cert, key) = (ca_path.with_extension("leaf.pem"), ca_path.with_extension("key.pem"));
+        std::fs::write(&cert, ca.leaf_pem())?;
+        std::fs::write(&key, ca.key_pem())?;
         let idp_tls = ca.server_config(&[b"h2", b"http/1.1"]);
         let flight_tls = ca.server_config(&[b"h2"]);
         Ok(Self {
@@ -47,6 +61,7 @@ impl Shared {
             ca,
             keys: Arc::new(idp::KeyPool::new()),
             engine: flight::Engine::demo(),
+            leaf: LeafFiles { cert: cert.display().to_string(), key: key.display().to_string() },
             idp_tls,
             flight_tls,
             issuer_tls: flight::issuer_tls::trust_nobody(),
@@ -93,6 +108,16 @@ impl WorldSpec {
             })
             .collect();
         Self { issuers, sessions, server: scenario.world.server.clone() }
+    }
+}
+
+impl WorldSpec {
+    /// The world of a server under test: the issuer `main`, and nobody who uses it.
+    pub fn of_server(scenario: &Scenario) -> Self {
+        let issuer = scenario.world.issuer.clone();
+        let lifetime = issuer.expires_in.map_or(3600, |lifetime| lifetime.resolve(0.0));
+        let issuers = BTreeMap::from([(IssuerName::Main.as_str().to_owned(), (issuer, lifetime))]);
+        Self { issuers, sessions: Vec::new(), server: scenario.world.server.clone() }
     }
 }
 
@@ -150,7 +175,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
 /// The audience that issuers put into tokens unless asked, and that the server wants.
-const AUDIENCE: &str = "https://flight.example.test";
+pub const AUDIENCE: &str = "https://flight.example.test";
 
 impl World {
     /// Starts issuers and server.
@@ -174,14 +199,21 @@ impl World {
         for (session, issuer) in &spec.sessions {
             translator.add_session(&session.id, session_notes(session, issuer, &facts[&session.id]));
         }
-        let other_origin = |scheme| {
+        let recorder = || -> idp::Recorder {
             let notes = translator.clone();
-            let recorder: idp::Recorder = Arc::new(move |record| notes.issuer(&record));
-            idp::OtherOrigin::start(scheme, "elsewhere".to_owned(), recorder)
+            Arc::new(move |record| notes.issuer(&record))
         };
+        let only_http = |(issuer, _): &(Issuer, u64)| issuer.scheme == scenario_model::scenario::Scheme::Http;
+        // A server under test has the issuer's trust, and no session.
+        let main_scheme = match spec.sessions.is_empty() && spec.issuers.values().all(only_http) {
+            true => idp::Scheme::Http,
+            false => idp::Scheme::Https(shared.idp_tls.clone()),
+        };
+        let (name, keys) = ("elsewhere".to_owned(), shared.keys.clone());
         let elsewhere = [
-            other_origin(idp::Scheme::Https(shared.idp_tls.clone())).await?,
-            other_origin(idp::Scheme::Http).await?,
+            idp::OtherOrigin::start_with_keys(main_scheme, name.clone(), recorder(), keys, idp::Alg::Rs256)
+                .await?,
+            idp::OtherOrigin::start(idp::Scheme::Http, name, recorder()).await?,
         ];
         let mut issuers = BTreeMap::new();
         let mut audiences = BTreeMap::new();
@@ -250,6 +282,16 @@ impl World {
         self.token_lifetime.min(LONGEST_WAIT)
     }
 
+    /// The issuer `main`.
+    pub fn main_issuer(&self) -> &idp::MockIdp {
+        &self.issuers[IssuerName::Main.as_str()]
+    }
+
+    /// Base URL of the origin that nobody configured.
+    pub fn elsewhere(&self) -> String {
+        self.elsewhere[0].url().trim_end_matches('/').to_owned()
+    }
+
     /// Changes the world, at once.
     pub fn change(&self, set: &WorldSet) {
         if set.refuse_tokens {
@@ -281,6 +323,9 @@ impl World {
         }
         if set.hang_up {
             main.hang_up();
+        }
+        if set.withdraw_keys {
+            main.withdraw_old_keys();
         }
     }
 

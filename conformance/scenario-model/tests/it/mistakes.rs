@@ -208,3 +208,62 @@ fn a_warning_must_be_of_something() {
         &["`outcome = \"warned\"` needs `mentions`", "of what the user is to be warned"],
     );
 }
+const FOR_SERVERS: &str = r#"title    = "t"
+subject  = "flight-server"
+profiles = ["resource-server"]
+lane     = "instant"
+
+[[step]]
+id = "control"
+op = "call"
+
+[[step]]
+id = "bad"
+op = "call"
+
+[step.call.token]
+expires_in = -60
+
+[[check]]
+id     = "c"
+level  = "MUST"
+claim  = "x"
+covers = ["FC-RS-2"]
+requires = [{ step = "control", outcome = "served" }]
+expect = [{ events = "probe.answer", where = { step = "bad" }, every = { code = "UNAUTHENTICATED" } }]
+"#;
+
+#[track_caller]
+fn check_server(from: &str, to: &str, expected: &[&str]) {
+    assert!(FOR_SERVERS.contains(from), "the text to change is there");
+    let errors = errors_of(&FOR_SERVERS.replace(from, to));
+    for part in expected {
+        assert!(errors.contains(part), "`{part}` is not in:\n{errors}");
+    }
+}
+
+#[test]
+fn a_scenario_for_servers_calls_and_does_not_drive() {
+    load_scenario("a/b", "a/b.toml", FOR_SERVERS, &Vocabulary::new()).expect("no mistake");
+    check_server("subject  = \"flight-server\"\n", "", &["`call` asks a server under test"]);
+    check_server(
+        "id = \"control\"\nop = \"call\"",
+        "id = \"control\"\nop = \"query\"",
+        &["can only be called"],
+    );
+    check_server(
+        "requires = [{ step = \"control\", outcome = \"served\" }]\n",
+        "subject = \"flight-server\"\n",
+        &["belongs into the rules"],
+    );
+}
+
+#[test]
+fn a_token_is_one_thing_that_can_be_sent() {
+    let token = "expires_in = -60";
+    check_server(token, "expires_in = -60\nraw = \"x\"", &["a token is one thing"]);
+    check_server(token, "raw = \"\\u00e9\"", &["cannot be sent"]);
+    check_server(token, "of = \"later\"", &["`later` is no earlier call"]);
+    check_server(token, "beyond_leeway = true", &["there is nothing to move"]);
+    check_server(token, "fault = \"alg-non\"", &["unknown value `alg-non`", "did you mean `alg-none`?"]);
+}
