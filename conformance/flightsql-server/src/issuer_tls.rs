@@ -1,5 +1,6 @@
 //! TLS towards issuers. Reading the system's certificates takes milliseconds: whoever starts many servers makes it once.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
@@ -17,6 +18,14 @@ pub fn trust_pem(pem: &[u8]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).flatten());
     trusting(roots)
+}
+
+/// Trusts the certificates of a file in PEM form (what `SSL_CERT_FILE` names), or whom the system trusts.
+pub fn trust_file_or_the_system(file: Option<&Path>) -> Arc<ClientConfig> {
+    match file.and_then(|path| std::fs::read(path).ok()) {
+        Some(pem) => trust_pem(&pem),
+        None => trust_the_system(),
+    }
 }
 
 /// Trusts whom the system trusts. A system without any certificates trusts nobody, and says so.

@@ -20,6 +20,8 @@ use crate::output;
 pub async fn serve(args: &ReferenceServerArgs) -> Result<(), OperatorError> {
     let mut config = flight::Config::new(flight::Engine::demo(), Arc::new(|_| {}));
     config.tls = Some(tls(&args.cert, &args.key)?);
+    let trusted = std::env::var_os("SSL_CERT_FILE");
+    config.issuer_tls = flight::issuer_tls::trust_file_or_the_system(trusted.as_deref().map(Path::new));
     config.ways_in = flight::WaysIn {
         oauth: vec![flight::TrustedIssuer {
             issuer: args.issuer.clone(),

@@ -7,10 +7,11 @@ mod tls;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use flightsql_server::issuer_tls::trust_file_or_the_system;
 use flightsql_server::{
     Clock, Config, Engine, FlightSqlServer, Http2, Limits, StartError, TableError, WaysIn,
 };
@@ -73,19 +74,12 @@ pub async fn run(args: Args) -> Result<(), ProgramError> {
             stream_window: args.stream_window.unwrap_or(Http2::default().stream_window),
             ..Http2::default()
         },
-        issuer_tls: issuer_tls(),
+        // As with other programs.
+        issuer_tls: trust_file_or_the_system(std::env::var_os("SSL_CERT_FILE").as_deref().map(Path::new)),
         faults: args.fault.iter().map(|fault| options::fault(fault)).collect::<Result<_, _>>()?,
         ..Config::new(engine, recorder)
     };
     serve(config, args.listen, args.plaintext).await
-}
-
-/// Certificates come from `SSL_CERT_FILE`, as with other programs, or from the system.
-fn issuer_tls() -> Arc<rustls::ClientConfig> {
-    match std::env::var_os("SSL_CERT_FILE").and_then(|path| std::fs::read(path).ok()) {
-        Some(pem) => flightsql_server::issuer_tls::trust_pem(&pem),
-        None => flightsql_server::issuer_tls::trust_the_system(),
-    }
 }
 
 async fn serve(config: Config, listen: SocketAddr, plaintext: bool) -> Result<(), ProgramError> {

@@ -111,9 +111,9 @@ mod tests {
     #[test]
     fn a_data_source_that_was_saved_whole_stays_as_it_is() {
         let native = |text: &str| serde_json::from_str::<Map<String, Value>>(text).expect("an object");
-        let null = saved(7, &native(r#"{"jsonData": null, "secureJsonData": {}}"#));
+        let null = saved(7, 1, &native(r#"{"jsonData": null, "secureJsonData": {}}"#));
         assert_eq!(null.json_data, b"null");
-        let absent = saved(7, &native(r#"{"secureJsonData": {"token": "T"}, "secureJsonData.ca": "C"}"#));
+        let absent = saved(7, 1, &native(r#"{"secureJsonData": {"token": "T"}, "secureJsonData.ca": "C"}"#));
         assert!(absent.json_data.is_empty());
         assert_eq!(absent.decrypted_secure_json_data["token"], "T");
         assert_eq!(absent.decrypted_secure_json_data["ca"], "C");
