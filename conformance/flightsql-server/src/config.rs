@@ -1,5 +1,6 @@
 //! What a server is like.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,19 @@ pub struct Config {
     pub rendezvous: Option<Rendezvous>,
     /// Told of everything, at the moment when it happens.
     pub recorder: Recorder,
+    /// Listeners whose TLS is another than that of the rest, by label.
+    pub other_tls: BTreeMap<String, ListenerTls>,
+}
+
+/// The TLS of one listener.
+#[derive(Debug, Clone)]
+pub enum ListenerTls {
+    /// With these settings.
+    With(Arc<rustls::ServerConfig>),
+    /// None, although clients may begin it.
+    Missing,
+    /// The first message is answered with these bytes, and nothing more is said.
+    Answer(&'static [u8]),
 }
 
 impl Config {
@@ -49,6 +63,7 @@ impl Config {
             faults: Vec::new(),
             rendezvous: None,
             recorder,
+            other_tls: BTreeMap::new(),
         }
     }
 }

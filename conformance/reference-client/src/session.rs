@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use serde_json::{Map, Value};
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{MetadataKey, MetadataMap};
 
 use crate::attribution::User;
 use crate::behaviour::{Behaviour, Defect, Variant};
@@ -33,6 +33,8 @@ pub(crate) struct Session {
     current_user: Mutex<Option<User>>,
     /// Set by the defect `poisoned-after-failure` only.
     poisoned: AtomicBool,
+    /// Written by the defect `identity-of-the-failed` only.
+    failed_user: Mutex<Option<User>>,
 }
 
 /// The `authorization` values of one operation; the token among them that can be replaced.
@@ -57,7 +59,12 @@ impl Session {
             Auth::Basic { username, password } => redactor.learn_pair(username, password.expose()),
             Auth::None | Auth::OAuth(_) => {}
         }
-        let connection = Arc::new(Connection::new(&config.target, ca, behaviour)?);
+        let mut connection = Connection::new(&config.target, ca, behaviour)?;
+        if behaviour.has(Defect::PoolsByHost) {
+            let host = config.target.host_and_port.rsplit_once(':').map_or("", |(host, _)| host);
+            connection.share(Arc::clone(lock(&client.by_host).entry(host.to_owned()).or_default()));
+        }
+        client.attribution.store(config.attribution, Ordering::SeqCst);
         for warning in &config.warnings {
             client.log.line(warning.clone());
         }
@@ -67,13 +74,14 @@ impl Session {
         Ok(Self {
             client: Arc::clone(client),
             config,
-            connection,
+            connection: Arc::new(connection),
             redactor,
             provider,
             login: Arc::default(),
             logins: SingleFlight::new(),
             current_user: Mutex::new(None),
             poisoned: AtomicBool::new(false),
+            failed_user: Mutex::new(None),
         })
     }
 
@@ -83,10 +91,15 @@ impl Session {
         operation: &Operation,
         user: Option<User>,
     ) -> Result<Vec<RecordBatch>, Failure> {
+        let user = self.named(operation, user);
         if self.poisoned.load(Ordering::SeqCst) {
             return Err(Failure::new(Class::Timeout, "an earlier operation has timed out"));
         }
+        let asking = user.clone();
         let result = within(self.behaviour().call_limit(), "the call", self.attempts(operation, user)).await;
+        if result.is_err() && self.behaviour().has(Defect::IdentityOfTheFailed) {
+            *lock(&self.failed_user) = asking;
+        }
         if result.is_err() && self.behaviour().has(Defect::SwallowsErrors) {
             return Ok(Vec::new());
         }
@@ -99,6 +112,25 @@ impl Session {
         })
     }
 
+    /// For whom an operation is, as some defects see it; the correct client changes nothing.
+    fn named(&self, operation: &Operation, user: Option<User>) -> Option<User> {
+        let behaviour = self.behaviour();
+        if let Some(user) = user.as_ref().filter(|_| behaviour.has(Defect::LogsUser)) {
+            self.client.log.line(format!("debug: query of {}", user.id()));
+        }
+        let is_query = matches!(operation, Operation::Query { sql } if sql != "SELECT 1");
+        match (behaviour.defect, user) {
+            (Some(Defect::UserOnQueriesOnly), user) => user.filter(|_| is_query),
+            (Some(Defect::IdentityOfTheFailed), None) => lock(&self.failed_user).clone(),
+            (Some(Defect::UserOfTheProcess), None) => lock(&self.client.last_user).clone(),
+            (Some(Defect::UserOfTheProcess), user) => {
+                lock(&self.client.last_user).clone_from(&user);
+                user
+            }
+            (_, user) => user,
+        }
+    }
+
     fn presentable(&self, failure: Failure) -> Failure {
         let leaks = self.behaviour().has(Defect::PassesEcho) || self.behaviour().has(Defect::SecretInError);
         let message = if leaks { shorten(&failure.message) } else { self.redactor.present(&failure.message) };
@@ -106,7 +138,11 @@ impl Session {
     }
 
     /// A refused OAuth token is replaced and the operation repeated, once, unless batches have been delivered.
-    async fn attempts(&self, operation: &Operation, user: Option<User>) -> Result<Vec<RecordBatch>, Failure> {
+    async fn attempts(
+        &self,
+        operation: &Operation,
+        mut user: Option<User>,
+    ) -> Result<Vec<RecordBatch>, Failure> {
         let behaviour = self.behaviour();
         self.enter(user.as_ref()).await;
         let mut retries = match behaviour.defect {
@@ -117,8 +153,9 @@ impl Session {
         loop {
             let credentials = self.credentials().await?;
             let headers = |call| self.headers(&credentials, user.as_ref(), call);
+            let (connection, target) = (&self.connection, &self.config.target);
             let result =
-                flight::run(&self.connection, &self.config.target, operation, &headers, behaviour).await;
+                flight::run(connection, target, operation, &headers, behaviour, &self.client.log).await;
             let Broken { failure, delivered } = match result {
                 Ok(batches) => return Ok(batches),
                 Err(broken) => broken,
@@ -129,6 +166,7 @@ impl Session {
                 {
                     retries -= 1;
                     provider.reject(token);
+                    user = user.filter(|_| !behaviour.has(Defect::RetryForNobody));
                 }
                 _ => return Err(failure),
             }
@@ -148,7 +186,7 @@ impl Session {
         }
         if behaviour.has(Defect::ContactsIssuerAlways)
             && let Some(issuer) = &self.config.issuer
-            && let Ok(http) = http::client(self.config.ca.as_deref())
+            && let Ok(http) = http::client(self.config.ca.as_deref(), behaviour)
         {
             // Whatever comes back, it is not used.
             let _ = discover(&http, issuer, behaviour).await;
@@ -225,11 +263,27 @@ impl Session {
         let remembers =
             behaviour.has(Defect::SharedField) || (behaviour.has(Defect::StaleIdentity) && user.is_none());
         let shared = remembers.then(|| lock(&self.current_user).clone()).flatten();
-        let wanted = self.config.attribution || behaviour.has(Defect::SentAlthoughOff);
+        let switch = match behaviour.defect {
+            Some(Defect::SwitchOfTheProcess) => self.client.attribution.load(Ordering::SeqCst),
+            Some(Defect::AttributionWithOauthOnly) => self.provider.is_some() && self.config.attribution,
+            _ => self.config.attribution,
+        };
+        let wanted = switch || behaviour.has(Defect::SentAlthoughOff);
         let left_out = behaviour.has(Defect::MissingAttribution)
             || behaviour.has(Defect::FirstCallOnly) && call == Call::Other;
         if let Some(user) = shared.as_ref().or(user).filter(|_| wanted && !left_out) {
             user.write(&mut metadata, behaviour);
+        }
+        let forwarded = user.filter(|_| {
+            matches!(behaviour.defect, Some(Defect::ForwardsCookies | Defect::ForwardsUserToken))
+        });
+        for (name, value) in forwarded.into_iter().flat_map(|user| &user.headers) {
+            let name = name.to_lowercase();
+            if (name == "authorization") == behaviour.has(Defect::ForwardsUserToken)
+                && let (Ok(name), Ok(value)) = (MetadataKey::from_bytes(name.as_bytes()), value.parse())
+            {
+                metadata.insert(name, value);
+            }
         }
         Ok(metadata)
     }

@@ -125,6 +125,8 @@ fn one_query(auth: Auth) -> Permutation {
         user: None,
         parallel: 1,
         set: WorldSet::default(),
+        users: None,
+        forwarded: false,
     };
     let scenario = Scenario {
         title: "one plain query".into(),

@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, FileErrors, Span, word_help};
 use crate::document::Document;
 use crate::event::Vocabulary;
 use crate::lint;
-use crate::scenario::{Check, Level, Op, Scenario};
+use crate::scenario::{Check, Level, Op, Scenario, Scheme, TlsTrouble};
 
 /// A scenario file that was read without a mistake.
 #[derive(Debug, Clone)]
@@ -282,6 +282,7 @@ fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagno
             fault.echo.is_some(),
             fault.refused,
             fault.reset,
+            fault.tls.is_some(),
         ];
         if kinds.iter().filter(|k| **k).count() != 1 {
             wrong.push(
@@ -289,10 +290,20 @@ fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagno
                     document.span(&format!("/world/issuer/fault/{nth}")),
                     "a fault does one thing",
                 )
-                .with_help("exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`"),
+                .with_help("exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`, `tls`"),
+            );
+        }
+        if fault.tls == Some(TlsTrouble::Unexpected) {
+            wrong.push(
+                Diagnostic::new(
+                    document.span(&format!("/world/issuer/fault/{nth}/tls")),
+                    "an issuer's TLS is never `unexpected`",
+                )
+                .with_help("it is of a server with `plaintext = true`"),
             );
         }
     }
+    check_tls(document, scenario, wrong);
     for (nth, session) in scenario.session.iter().enumerate() {
         for (key, value) in
             [("client_secret", &session.oauth.client_secret), ("client_id", &session.oauth.client_id)]
@@ -314,6 +325,62 @@ fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagno
                         .with_help(word_help(part, FIELDS)),
                 );
             }
+        }
+    }
+}
+
+fn check_tls(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
+    let server = &scenario.world.server;
+    let mut said = |at: &str, message: &str, help: &str| {
+        wrong.push(Diagnostic::new(document.span(at), message).with_help(help));
+    };
+    match server.tls {
+        Some(TlsTrouble::Unexpected) if !server.plaintext => said(
+            "/world/server/tls",
+            "`tls = \"unexpected\"` needs `plaintext = true`",
+            "clients are told that there is no TLS",
+        ),
+        Some(trouble) if trouble != TlsTrouble::Unexpected && server.plaintext => said(
+            "/world/server/tls",
+            "a server with `plaintext = true` has no TLS that something could be wrong with",
+            "remove `plaintext`, or write `tls = \"unexpected\"`",
+        ),
+        _ => {}
+    }
+    if server.tls_version.is_some() && (server.plaintext || server.tls.is_some()) {
+        said(
+            "/world/server/tls_version",
+            "`tls_version` is of a server whose TLS is there and well",
+            "remove `plaintext` and `tls`",
+        );
+    }
+    if scenario.world.issuer.tls_version.is_some() && scenario.world.issuer.scheme == Scheme::Http {
+        said(
+            "/world/issuer/tls_version",
+            "an issuer with `scheme = \"http\"` has no TLS",
+            "remove `scheme` or `tls_version`",
+        );
+    }
+    for (name, value) in &server.headers {
+        if !value.contains("{canary}") {
+            said(
+                &format!("/world/server/headers/{name}"),
+                "a header must hold `{canary}`",
+                "a fixed value could not be told from the same text elsewhere",
+            );
+        }
+    }
+    for (nth, step) in scenario.step.iter().enumerate() {
+        if step.users == Some(0) {
+            said(
+                &format!("/step/{nth}/users"),
+                "`users` must be at least 1",
+                "leave it out for a user a call",
+            );
+        }
+        if (step.users.is_some() || step.forwarded) && step.user.is_none() {
+            let key = if step.forwarded { "forwarded" } else { "users" };
+            said(&format!("/step/{nth}/{key}"), &format!("`{key}` needs `user`"), "whose would it be");
         }
     }
 }

@@ -166,6 +166,41 @@ pub struct Issuer {
     pub stall: Option<Stall>,
     /// Other ways to misbehave.
     pub fault: Vec<IssuerFault>,
+    /// The only version of TLS that it speaks.
+    pub tls_version: Option<TlsVersion>,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    #[serde(rename = "1.2")]
+    V12,
+    /// TLS 1.3.
+    #[serde(rename = "1.3")]
+    V13,
+}
+
+/// What is wrong with the TLS of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsTrouble {
+    /// A certificate of a CA that nobody knows.
+    UnknownCa,
+    /// A certificate signed by itself.
+    SelfSigned,
+    /// A certificate for another name.
+    WrongName,
+    /// A certificate whose time is over.
+    Expired,
+    /// A certificate whose time has not come.
+    NotYetValid,
+    /// TLS 1.0 and nothing newer.
+    OldVersion,
+    /// There is none, although clients are told that there is.
+    Missing,
+    /// There is one, although clients are told that there is none: of a server with `plaintext`.
+    Unexpected,
 }
 
 /// Scheme of an issuer.
@@ -267,7 +302,7 @@ pub enum StallHow {
     SynBlackhole,
 }
 
-/// A way in which an issuer misbehaves: exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`.
+/// A way in which an issuer misbehaves: exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`, `tls`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerFault {
@@ -297,6 +332,8 @@ pub struct IssuerFault {
     /// The connection is reset.
     #[serde(default)]
     pub reset: bool,
+    /// Something is wrong with TLS; the endpoint has a port of its own then.
+    pub tls: Option<TlsTrouble>,
 }
 
 /// The Flight SQL server. It takes the ways in that the sessions use.
@@ -311,6 +348,30 @@ pub struct Server {
     pub rendezvous: Option<Rendezvous>,
     /// Ways to misbehave.
     pub fault: Vec<ServerFault>,
+    /// Something is wrong with the TLS of its listeners, but for sessions of the server `healthy`.
+    pub tls: Option<TlsTrouble>,
+    /// The only version of TLS that it speaks.
+    pub tls_version: Option<TlsVersion>,
+    /// Where it says that results are, but for sessions of the server `healthy`.
+    pub location: Option<Location>,
+    /// Headers of every answer; `{canary}` stands for a generated secret and must be in each.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// Where the endpoint of a result is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Location {
+    /// `arrow-flight-reuse-connection://?`: where the question was asked.
+    ReuseConnection,
+    /// The very address that the client was told.
+    OwnAddress,
+    /// A Flight server on another host, with a certificate that the client trusts; it records what reaches it.
+    OtherHost,
+    /// The same, with the client's own address in the place of a user name.
+    OwnAddressAsUser,
+    /// A Flight server without TLS on another port of the same host; it records what reaches it.
+    Plaintext,
 }
 
 /// Callers of a method wait for each other.
@@ -401,6 +462,20 @@ pub struct Session {
     pub oauth: OauthSettings,
     /// The attribution switch, if the subject has one.
     pub attribution: Option<bool>,
+    /// Which server: `main` or `healthy`.
+    #[serde(default)]
+    pub server: ServerName,
+}
+
+/// A face of the server of a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerName {
+    /// As under `[world.server]`.
+    #[default]
+    Main,
+    /// Without its `tls` and `location`.
+    Healthy,
 }
 
 /// Name of an issuer of a world.
@@ -509,6 +584,11 @@ pub struct Step {
     /// For `world`: what to change.
     #[serde(default)]
     pub set: WorldSet,
+    /// So many users take turns: `{n}` counts up to this and begins again.
+    pub users: Option<u32>,
+    /// The user's own token and cookie come with the request.
+    #[serde(default)]
+    pub forwarded: bool,
 }
 
 fn session_a() -> String {

@@ -27,8 +27,8 @@ pub(crate) async fn discover(http: &Client, issuer: &str, behaviour: Behaviour) 
             let _ = http.get(format!("{}/openid-configuration", issuer.trim_end_matches('/'))).send().await;
         }
         let request = http.get(well_known(issuer, behaviour)).header(header::ACCEPT, "application/json");
-        let response =
-            request.send().await.map_err(|error| http::no_answer(error, Class::Discovery, "discovery"))?;
+        let response = http::send(request, behaviour).await;
+        let response = response.map_err(|error| http::no_answer(error, Class::Discovery, "discovery"))?;
         let status = response.status();
         if status != reqwest::StatusCode::OK && !behaviour.has(Defect::AcceptsDiscoveryError) {
             return Err(failure(format!("the issuer answered with status {status}, not 200")));

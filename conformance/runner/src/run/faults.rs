@@ -7,6 +7,7 @@ use flightsql_server as flight;
 use mock_idp as idp;
 use scenario_model::scenario::{
     AnswerMoment, Code, Endpoint, FlightMethod, Issuer, IssuerFault, Rendezvous, ServerFault, StallHow,
+    TlsTrouble,
 };
 use serde_json::{Map, Value};
 
@@ -53,6 +54,8 @@ fn kind(fault: &IssuerFault, elsewhere: &str) -> idp::FaultKind {
         idp::FaultKind::Redirect { status, location: format!("{}/moved", elsewhere.trim_end_matches('/')) }
     } else if let Some(status) = fault.echo {
         idp::FaultKind::Echo { status }
+    } else if let Some(trouble) = fault.tls {
+        idp::FaultKind::Tls(tls_fault(trouble).expect("the loader lets only troubles of issuers through"))
     } else if let Some(patch) = &fault.patch {
         idp::FaultKind::Patch(patch_of(patch, elsewhere))
     } else {
@@ -62,6 +65,20 @@ fn kind(fault: &IssuerFault, elsewhere: &str) -> idp::FaultKind {
             body: fault.body.clone().unwrap_or_default(),
         }
     }
+}
+
+/// The fault of an issuer; none for what only a server has.
+pub fn tls_fault(trouble: TlsTrouble) -> Option<idp::TlsFault> {
+    Some(match trouble {
+        TlsTrouble::UnknownCa => idp::TlsFault::UnknownCa,
+        TlsTrouble::SelfSigned => idp::TlsFault::SelfSigned,
+        TlsTrouble::WrongName => idp::TlsFault::WrongName,
+        TlsTrouble::Expired => idp::TlsFault::Expired,
+        TlsTrouble::NotYetValid => idp::TlsFault::NotYetValid,
+        TlsTrouble::OldVersion => idp::TlsFault::OldVersion,
+        TlsTrouble::Missing => idp::TlsFault::Missing,
+        TlsTrouble::Unexpected => return None,
+    })
 }
 
 fn patch_of(patch: &BTreeMap<String, Value>, elsewhere: &str) -> Value {
@@ -102,6 +119,12 @@ pub fn of_server(faults: &[ServerFault]) -> Vec<flight::Fault> {
         principal: None,
     };
     faults.iter().map(one).collect()
+}
+
+/// Headers of every answer.
+pub fn headers(headers: &BTreeMap<String, String>, canary: &str) -> Option<flight::Fault> {
+    let filled = headers.iter().map(|(name, value)| (name.clone(), value.replace("{canary}", canary)));
+    (!headers.is_empty()).then(|| flight::Fault::new(flight::FaultKind::Headers(filled.collect())))
 }
 
 /// Callers that wait for each other.
