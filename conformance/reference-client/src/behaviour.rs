@@ -120,6 +120,7 @@ named! {
         UserOnQueriesOnly = "user-on-queries-only": "sends no user on metadata calls and health checks",
         IdentityOfTheFailed = "identity-of-the-failed": "a query for nobody carries the user of a query that failed",
         RetryForNobody = "retry-for-nobody": "repeats a refused query without its user",
+        FirstUserStays = "first-user-stays": "names the first user of a session for everybody after",
         UserOfTheProcess = "user-of-the-process": "a query for nobody carries the last user of any session",
         SwitchOfTheProcess = "switch-of-the-process": "the attribution switch of the session opened last is everybody's",
         SplitsLines = "splits-lines": "a line break in a user's id begins another header",

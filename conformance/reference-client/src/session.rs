@@ -29,7 +29,7 @@ pub(crate) struct Session {
     /// The token of the Handshake.
     login: Arc<Mutex<Option<Secret>>>,
     logins: SingleFlight<Secret>,
-    /// Written by the defects `shared-field` and `stale-identity` only.
+    /// Written by the defects `shared-field`, `stale-identity` and `first-user-stays` only.
     current_user: Mutex<Option<User>>,
     /// Set by the defect `poisoned-after-failure` only.
     poisoned: AtomicBool,
@@ -122,6 +122,9 @@ impl Session {
         match (behaviour.defect, user) {
             (Some(Defect::UserOnQueriesOnly), user) => user.filter(|_| is_query),
             (Some(Defect::IdentityOfTheFailed), None) => lock(&self.failed_user).clone(),
+            (Some(Defect::FirstUserStays), Some(user)) => {
+                Some(lock(&self.current_user).get_or_insert(user).clone())
+            }
             (Some(Defect::UserOfTheProcess), None) => lock(&self.client.last_user).clone(),
             (Some(Defect::UserOfTheProcess), user) => {
                 lock(&self.client.last_user).clone_from(&user);

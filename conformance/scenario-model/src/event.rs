@@ -256,6 +256,8 @@ pub struct ElsewhereRequest {
     pub path: String,
     /// Header, body or URL held a secret or a token of a session.
     pub credential: bool,
+    /// `http`, or `flight` at a server that the endpoint of a result named.
+    pub protocol: String,
 }
 
 /// Data of `server.contact`.

@@ -157,6 +157,7 @@ impl Translator {
                     method: method.clone(),
                     path: self.redacted(path),
                     credential,
+                    protocol: "http".to_owned(),
                 })
             }
         };
@@ -268,6 +269,7 @@ impl Translator {
                 method: "POST".to_owned(),
                 path: format!("/arrow.flight.protocol.FlightService/{}", rpc.method),
                 credential: !rpc.authorization.is_empty(),
+                protocol: "flight".to_owned(),
             }));
         }
     }
