@@ -128,6 +128,7 @@ named! {
         ForwardsCookies = "forwards-cookies": "passes the cookie and the ID token of the user's own request on to the server",
         ForwardsUserToken = "forwards-user-token": "sends the token of the user's own login in place of its own",
         ShowsServerHeaders = "shows-server-headers": "shows the headers of the server's answers in its log and in errors",
+        OneAtATime = "one-at-a-time": "runs the queries of the process one after the other",
         LogsUser = "logs-user": "writes the user to its log, although attribution is switched off",
 
         TrustsAnyCertificate = "trusts-any-certificate": "looks at no certificate",

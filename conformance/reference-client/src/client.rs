@@ -19,7 +19,7 @@ use crate::secret::Secret;
 pub(crate) struct Client {
     pub(crate) behaviour: Behaviour,
     pub(crate) log: Log,
-    /// Held by the defect `stall-holds-lock` only.
+    /// Held by the defects `stall-holds-lock` and `one-at-a-time` only.
     pub(crate) whole: tokio::sync::Mutex<()>,
     providers: Mutex<HashMap<CacheKey, Weak<TokenProvider>>>,
     /// Written by the defect `user-of-the-process` only.

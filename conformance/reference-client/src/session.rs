@@ -92,6 +92,10 @@ impl Session {
         user: Option<User>,
     ) -> Result<Vec<RecordBatch>, Failure> {
         let user = self.named(operation, user);
+        let _turn = match self.behaviour().has(Defect::OneAtATime) {
+            true => Some(self.client.whole.lock().await),
+            false => None,
+        };
         if self.poisoned.load(Ordering::SeqCst) {
             return Err(Failure::new(Class::Timeout, "an earlier operation has timed out"));
         }
