@@ -98,6 +98,10 @@ pub(crate) fn back_channel(asked: &Asked<'_>) -> Answer {
     for (member, endpoint) in
         [("jwks_uri", Endpoint::Jwks), ("introspection_endpoint", Endpoint::Introspection)]
     {
+        // An issuer without introspection has none here either.
+        if document.get(member).is_none() {
+            continue;
+        }
         let path = asked.config.paths.of(endpoint).unwrap_or_default();
         document[member] = format!("{}{}{path}", asked.host.back_channel, asked.issuer.root).into();
     }

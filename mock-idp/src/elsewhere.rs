@@ -19,7 +19,8 @@ use crate::service;
 
 const BODY_LIMIT: usize = 64 * 1024;
 
-/// A server that records every request and answers each with something like a token.
+/// A server that records every request and answers each with something like a token, which is also something like the
+/// metadata of an issuer: its own.
 pub struct OtherOrigin {
     url: String,
     _tasks: JoinSet<()>,
@@ -35,14 +36,18 @@ impl OtherOrigin {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut listener = Listener::bind(address, &name, Endpoint::Any, scheme.clone(), None)?;
         let url = format!("{}://localhost:{}", scheme.as_str(), listener.port());
-        listener.served = Served::Other(Router::new().fallback_service(any(async move |request: Request| {
-            let (parts, body) = request.into_parts();
-            let body = axum::body::to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
-            recorder(service::elsewhere_record(&name, &parts, &body));
-            let token =
-                json!({ "access_token": "a-token-of-elsewhere", "token_type": "Bearer", "expires_in": 3600 });
-            Answer::json(StatusCode::OK, &token).into_response()
-        })));
+        let own = url.clone();
+        listener.served =
+            Served::Other(Router::new().fallback_service(any(async move |request: Request| {
+                let (parts, body) = request.into_parts();
+                let body = axum::body::to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
+                recorder(service::elsewhere_record(&name, &parts, &body));
+                let answer = json!({
+                    "access_token": "a-token-of-elsewhere", "token_type": "Bearer", "expires_in": 3600,
+                    "issuer": own, "token_endpoint": format!("{own}/token"),
+                });
+                Answer::json(StatusCode::OK, &answer).into_response()
+            })));
         let (gate, gated) = watch::channel(Gate::Open);
         let mut tasks = JoinSet::new();
         tasks.spawn(listener.serve(gated));

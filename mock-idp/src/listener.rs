@@ -1,9 +1,10 @@
 //! A port that is open, refuses, resets or swallows connections, and can change between these while it lives.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -53,9 +54,13 @@ pub(crate) struct Listener {
     pub(crate) mishaps: Option<Arc<Mishaps>>,
     /// No more connections then, and those that there are end after their answer.
     pub(crate) stopping: CancellationToken,
+    /// What ends the connections that are open now, but not those to come.
+    pub(crate) ending: Arc<Mutex<CancellationToken>>,
     socket: Socket,
     address: SocketAddr,
     hole: Option<syn::Blackhole>,
+    /// Our own connections from a black hole's time, still in the queue.
+    fillers: BTreeSet<u16>,
 }
 
 impl Listener {
@@ -81,9 +86,11 @@ impl Listener {
             recorder,
             mishaps: None,
             stopping: CancellationToken::new(),
+            ending: Arc::default(),
             socket,
             address,
             hole: None,
+            fillers: BTreeSet::new(),
         })
     }
 
@@ -104,14 +111,17 @@ impl Listener {
         let mut connections = JoinSet::new();
         loop {
             let now = *gate.borrow_and_update();
-            if now != Gate::Blackhole && self.hole.take().is_some() {
-                let _ = self.socket.listen(1024);
+            if now != Gate::Blackhole
+                && let Some(hole) = self.hole.take()
+            {
+                self.fill_up(hole);
             }
             let changed = gate.changed();
+            let stopping = self.stopping.clone();
             let ended = match now {
                 Gate::Open => tokio::select! {
                     () = self.open(&mut connections) => true,
-                    () = self.stopping.cancelled() => {
+                    () = stopping.cancelled() => {
                         while connections.join_next().await.is_some() {}
                         return;
                     }
@@ -119,7 +129,6 @@ impl Listener {
                 },
                 Gate::Refused => {
                     self.stop_listening();
-                    let stopping = self.stopping.clone();
                     let ended = tokio::select! {
                         changed = changed => changed.is_err(),
                         () = stopping.cancelled() => true,
@@ -133,10 +142,9 @@ impl Listener {
                     let ended = tokio::select! {
                         () = hole.watch(|peer_port| self.contact(peer_port, Via::Syn)) => true,
                         changed = changed => changed.is_err(),
-                        () = self.stopping.cancelled() => true,
+                        () = stopping.cancelled() => true,
                     };
-                    drop(hole);
-                    let _ = self.socket.listen(1024);
+                    self.fill_up(hole);
                     ended
                 }
             };
@@ -144,6 +152,13 @@ impl Listener {
                 return;
             }
         }
+    }
+
+    /// Ends a black hole: the port is served from now on.
+    fn fill_up(&mut self, hole: syn::Blackhole) {
+        self.fillers.extend(hole.own_ports());
+        drop(hole);
+        let _ = self.socket.listen(1024);
     }
 
     /// The same port, bound and not listened on: connections are refused and nobody else gets it.
@@ -175,10 +190,11 @@ impl Listener {
         TcpListener::from_std(socket.into()).ok()
     }
 
-    async fn open(&self, connections: &mut JoinSet<()>) {
+    async fn open(&mut self, connections: &mut JoinSet<()>) {
         let Some(acceptor) = self.acceptor() else { return std::future::pending().await };
         loop {
             match acceptor.accept().await {
+                Ok((_, peer)) if self.fillers.remove(&peer.port()) => {}
                 Ok((stream, peer)) => {
                     self.contact(peer.port(), Via::Accept);
                     connections.spawn(self.connection(stream, peer.port()));
@@ -208,7 +224,7 @@ impl Listener {
         let recorder = self.recorder.clone();
         let mishaps = self.mishaps.clone();
         let fault = self.fault();
-        let stopping = self.stopping.clone();
+        let stopping = self.ending.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (issuer, endpoint) = (self.issuer.clone(), self.endpoint);
         async move {
             let _ = stream.set_nodelay(true);

@@ -53,6 +53,8 @@ pub enum Record {
         peer_port: u16,
         /// Status of the answer; `None` if none is given.
         status: Option<u16>,
+        /// The `Authorization` header.
+        authorization: Option<Secret>,
     },
     /// A request to the token endpoint.
     Token(Box<TokenRequest>),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -39,6 +39,8 @@ pub struct MockIdp {
     gates: Arc<Vec<(Endpoint, watch::Sender<Gate>)>>,
     admin_port: Option<u16>,
     stopping: CancellationToken,
+    /// Ends the connections that are open now.
+    ending: Arc<Mutex<CancellationToken>>,
     tasks: JoinSet<()>,
 }
 
@@ -117,9 +119,11 @@ impl MockIdp {
         let mut tasks = JoinSet::new();
         let mut gates = Vec::new();
         let stopping = CancellationToken::new();
+        let ending = Arc::new(Mutex::new(stopping.child_token()));
         let mut open = |mut listener: Listener, role, tasks: &mut JoinSet<()>| {
             listener.served = Served::Host(Arc::downgrade(&host), role);
             listener.stopping = stopping.clone();
+            listener.ending = ending.clone();
             let at = listener.endpoint;
             let (gate, gated) = watch::channel(host.faults.gate(at));
             let about = if role == Role::Front { at } else { Endpoint::Other };
@@ -140,7 +144,7 @@ impl MockIdp {
         }
         let gates = Arc::new(gates);
         tasks.spawn(keep_gates(host.clone(), gates.clone()));
-        Self { host, gates, admin_port, stopping, tasks }
+        Self { host, gates, admin_port, stopping, ending, tasks }
     }
 
     fn place(&self) -> (Arc<Config>, Place) {
@@ -297,6 +301,12 @@ impl MockIdp {
     pub fn reconfigure(&self, config: Config, issuers: HashMap<String, Config>) {
         let special = issuers.into_iter().map(|(path, c)| (path, Arc::new(c))).collect();
         self.host.reconfigure(Settings { template: Arc::new(config), special });
+    }
+
+    /// Closes the connections that are open now, each after the answer that is under way; new ones are taken.
+    pub fn hang_up(&self) {
+        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *ending, self.stopping.child_token()).cancel();
     }
 
     /// Takes no more connections, lets answers that are under way go out, at most so long, and stops.

@@ -365,6 +365,7 @@ impl Exchanged<'_> {
                 path: call.target(),
                 peer_port: call.peer.port,
                 status,
+                authorization: call.header(&header::AUTHORIZATION).map(Secret::new),
             }
         };
         (issuer.config().recorder)(record);

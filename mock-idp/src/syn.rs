@@ -49,10 +49,14 @@ impl Blackhole {
         Self { port: address.port(), fillers, earlier: BTreeSet::new(), dug_at: Instant::now() }
     }
 
+    /// Ports of the connections that fill the queue: they are nobody's when the queue is served again.
+    pub(crate) fn own_ports(&self) -> BTreeSet<u16> {
+        self.fillers.iter().filter_map(|f| f.local_addr().ok()?.as_socket()).map(|a| a.port()).collect()
+    }
+
     /// Tells of each attempt once, for ever.
     pub(crate) async fn watch(&self, tell: impl Fn(u16)) {
-        let own: BTreeSet<u16> =
-            self.fillers.iter().filter_map(|f| f.local_addr().ok()?.as_socket()).map(|a| a.port()).collect();
+        let own = self.own_ports();
         let mut seen = BTreeSet::new();
         loop {
             let (port, since) = (self.port, self.dug_at);
@@ -73,6 +77,14 @@ struct Seen {
     syns: Vec<Syn>,
 }
 
+impl Seen {
+    /// What is read takes a while, and may be gone when it is read through: it is as old as the beginning of the reading.
+    fn read(drops: Option<u64>, syns: impl FnOnce() -> Vec<Syn>) -> Self {
+        let read_at = Instant::now();
+        Self { drops, read_at, syns: syns() }
+    }
+}
+
 /// A socket in SYN_SENT: its local port and the port that it tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Syn {
@@ -91,10 +103,11 @@ fn attempts(port: u16, since: Instant) -> Vec<u16> {
         s.read_at >= since && ((s.drops == drops && drops.is_some()) || s.read_at.elapsed() < READ)
     });
     if !fresh {
-        let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-        let texts = tables.iter().filter_map(|t| std::fs::read_to_string(t).ok());
-        *seen =
-            Some(Seen { drops, syns: texts.flat_map(|t| syns_in(&t)).collect(), read_at: Instant::now() });
+        *seen = Some(Seen::read(drops, || {
+            let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+            let texts = tables.iter().filter_map(|table| std::fs::read_to_string(table).ok());
+            texts.flat_map(|text| syns_in(&text)).collect()
+        }));
     }
     let syns = seen.iter().flat_map(|s| &s.syns);
     syns.filter(|syn| syn.remote == port).map(|syn| syn.local).collect()
@@ -172,6 +185,17 @@ mod tests {
             port = heard.recv() => port,
         };
         assert_eq!(first, Some(client), "the stale one has port {stale}");
+    }
+
+    /// Else a filler that was closed while the table was read would count as a client of its own hole.
+    #[test]
+    fn what_was_read_is_as_old_as_the_beginning_of_the_reading() {
+        let mut while_reading = None;
+        let seen = Seen::read(None, || {
+            while_reading = Some(Instant::now());
+            Vec::new()
+        });
+        assert!(seen.read_at <= while_reading.expect("it was read"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use jsonwebtoken::Algorithm;
 use crate::attribution::Attribution;
 use crate::engine::Engine;
 use crate::fault::Fault;
+use crate::issuer_tls;
 use crate::record::Recorder;
 use crate::rendezvous::Rendezvous;
 use crate::secret::Secret;
@@ -33,6 +34,8 @@ pub struct Config {
     pub faults: Vec<Fault>,
     /// Callers that wait for each other.
     pub rendezvous: Option<Rendezvous>,
+    /// TLS towards issuers, see [`crate::issuer_tls`].
+    pub issuer_tls: Arc<rustls::ClientConfig>,
     /// Told of everything, at the moment when it happens.
     pub recorder: Recorder,
     /// Listeners whose TLS is another than that of the rest, by label.
@@ -51,7 +54,7 @@ pub enum ListenerTls {
 }
 
 impl Config {
-    /// Plaintext, one listener `main`, no way in, nothing unusual.
+    /// Plaintext, one listener `main`, no way in, issuers over plain HTTP only, nothing unusual.
     pub fn new(engine: Engine, recorder: Recorder) -> Self {
         Self {
             listeners: vec!["main".to_owned()],
@@ -62,6 +65,7 @@ impl Config {
             http2: Http2::default(),
             faults: Vec::new(),
             rendezvous: None,
+            issuer_tls: issuer_tls::trust_nobody(),
             recorder,
             other_tls: BTreeMap::new(),
         }

@@ -56,6 +56,8 @@ pub struct Fault {
     pub credential: Option<Secret>,
     /// Only on calls of this principal.
     pub principal: Option<String>,
+    /// Only on calls at the listener with this label.
+    pub listener: Option<String>,
 }
 
 impl Fault {
@@ -70,6 +72,7 @@ impl Fault {
             command: None,
             credential: None,
             principal: None,
+            listener: None,
         }
     }
 }
@@ -137,6 +140,7 @@ pub(crate) struct Target<'c> {
     pub(crate) command: Option<&'c str>,
     pub(crate) principal: &'c str,
     pub(crate) credentials: &'c [Secret],
+    pub(crate) listener: &'c str,
 }
 
 /// How an answer breaks off.
@@ -192,6 +196,7 @@ fn is_about(fault: &Fault, call: &Target<'_>) -> bool {
         && fault.command.as_deref().is_none_or(|command| call.command == Some(command))
         && fault.credential.as_ref().is_none_or(|credential| call.credentials.contains(credential))
         && fault.principal.as_deref().is_none_or(|principal| principal == call.principal)
+        && fault.listener.as_deref().is_none_or(|listener| listener == call.listener)
 }
 
 fn add(effects: &mut Effects, kind: &FaultKind) {
@@ -229,6 +234,7 @@ mod tests {
             command: Some("StatementQuery"),
             principal: "ann",
             credentials: &credentials,
+            listener: "main",
         };
         let fault = || Fault { after: 1, times: Some(1), ..Fault::new(FaultKind::Silence) };
         let check = |fault: Fault, expected: [bool; 3]| {
@@ -244,5 +250,7 @@ mod tests {
         );
         check(Fault { credential: Some(Secret::new("other")), ..fault() }, [false; 3]);
         check(Fault { principal: Some("bob".into()), ..fault() }, [false; 3]);
+        check(Fault { listener: Some("main".into()), ..fault() }, [false, true, false]);
+        check(Fault { listener: Some("other".into()), ..fault() }, [false; 3]);
     }
 }

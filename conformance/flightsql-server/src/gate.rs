@@ -60,6 +60,7 @@ struct Head<'c> {
     asked: &'c Asked,
     credentials: Vec<Secret>,
     control: Option<Control>,
+    listener: &'c str,
 }
 
 impl Gate {
@@ -83,6 +84,7 @@ impl Gate {
             asked,
             credentials: judged.presented.iter().map(|p| p.credential.clone()).collect(),
             control: request.extensions().get::<Control>().cloned(),
+            listener: &peer.listener,
         };
         let (mut teller, principal) = self.record(method, asked.clone(), peer, request.metadata(), judged);
         let principal = principal.inspect_err(|status| teller.tell(status.code()))?;
@@ -105,6 +107,7 @@ impl Gate {
                 command: head.asked.command.as_deref(),
                 principal: &caller.principal,
                 credentials: &head.credentials,
+                listener: head.listener,
             });
         if let Some(control) = &head.control {
             headers.iter().for_each(|(name, value)| control.add_header(name, value));

@@ -9,6 +9,7 @@ mod config;
 mod connection;
 mod fault;
 mod gate;
+pub mod issuer_tls;
 mod jwks;
 mod record;
 mod rendezvous;

@@ -51,7 +51,7 @@ impl FlightSqlServer {
         let faults = Faults::default();
         faults.replace(config.faults);
         let shared = Arc::new(Shared {
-            door: Door::new(config.ways_in, &http_client()),
+            door: Door::new(config.ways_in, &http_client(&config.issuer_tls)),
             faults,
             meeting: config.rendezvous.map(Meeting::new),
             recorder: config.recorder.clone(),
@@ -226,32 +226,10 @@ async fn answered(mut stream: TcpStream, bytes: &[u8]) -> String {
     "the handshake was answered with fixed bytes".to_owned()
 }
 
-/// For the issuers' documents. Certificates come from `SSL_CERT_FILE`, as with other programs, or from the system.
-fn http_client() -> reqwest::Client {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider has TLS 1.2 and 1.3");
-    let tls = match std::env::var_os("SSL_CERT_FILE").and_then(|path| std::fs::read(path).ok()) {
-        Some(pem) => {
-            use rustls::pki_types::pem::PemObject as _;
-            let mut roots = rustls::RootCertStore::empty();
-            roots
-                .add_parsable_certificates(rustls::pki_types::CertificateDer::pem_slice_iter(&pem).flatten());
-            builder.with_root_certificates(roots).with_no_client_auth()
-        }
-        None => {
-            use rustls_platform_verifier::BuilderVerifierExt as _;
-            // A system without any certificates trusts nobody, and says so at the first fetch.
-            let platform = builder.clone().with_platform_verifier().unwrap_or_else(|error| {
-                tracing::warn!(%error, "the system has no certificates; set SSL_CERT_FILE");
-                builder.with_root_certificates(rustls::RootCertStore::empty())
-            });
-            platform.with_no_client_auth()
-        }
-    };
+/// For the issuers' documents.
+fn http_client(tls: &rustls::ClientConfig) -> reqwest::Client {
     reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
+        .tls_backend_preconfigured(tls.clone())
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .build()

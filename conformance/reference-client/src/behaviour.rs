@@ -36,15 +36,23 @@ impl Behaviour {
 
     /// The bound of one exchange with an issuer; none means that it waits for ever.
     pub(crate) fn issuer_limit(&self) -> Option<Duration> {
-        if self.has(Defect::NoTimeout) {
+        if self.has(Defect::NoTimeout) || self.has(Defect::EndlessAnswers) {
             return None;
         }
-        Some(if self.has(Defect::SlowTimeout) { Duration::from_secs(20) } else { Duration::from_secs(10) })
+        Some(match self.defect {
+            Some(Defect::SlowTimeout) => Duration::from_secs(20),
+            Some(Defect::Impatient) => IMPATIENT,
+            Some(Defect::HastyWithIssuer) => Duration::from_secs(1),
+            _ => Duration::from_secs(10),
+        })
     }
 
     /// The bound of a whole call, token and retry included.
     pub(crate) fn call_limit(&self) -> Option<Duration> {
-        (!self.has(Defect::NoTimeout)).then_some(Duration::from_secs(30))
+        if self.has(Defect::NoTimeout) || self.has(Defect::EndlessAnswers) {
+            return None;
+        }
+        Some(if self.has(Defect::Impatient) { IMPATIENT } else { Duration::from_secs(30) })
     }
 
     /// How long before its end a token of this lifetime is renewed.
@@ -54,12 +62,16 @@ impl Behaviour {
             (Some(Defect::NoSkew), _) => Duration::ZERO,
             (Some(Defect::ThinSkew), _) => Duration::from_millis(200),
             (Some(Defect::LoopsBelowSkew), _) => Duration::from_secs(5),
+            (Some(Defect::LongSkew), _) => Duration::from_secs(300),
             (_, Some(Variant::Skew2s)) => half.min(Duration::from_secs(2)),
             (_, Some(Variant::Skew60s)) => half.min(Duration::from_secs(60)),
             _ => half.min(Duration::from_secs(5)),
         }
     }
 }
+
+/// How long the defect `impatient` waits: more than a busy machine takes for a healthy call.
+const IMPATIENT: Duration = Duration::from_secs(4);
 
 named! {
     /// A way in which the reference client misbehaves on purpose, to prove that a check can fail.
@@ -81,6 +93,11 @@ named! {
         Stampede = "stampede": "concurrent queries without a token fetch one each",
         SharedTooBroadly = "shared-too-broadly": "one token for all sessions of the process, whatever their configuration",
         CachesFailures = "caches-failures": "remembers a failed token fetch for ever",
+        KeyedByClientId = "keyed-by-client-id": "keeps one token for each client id as long as the process lives, whatever else differs",
+        PersistsToken = "persists-token": "writes its token to a file and takes it from there after a restart",
+        RenewsInBackground = "renews-in-background": "renews its token although nobody asks anything",
+        TokenPerMetadataCall = "token-per-metadata-call": "fetches a token of its own for each metadata call",
+        LongSkew = "long-skew": "renews a token five minutes before it expires, however short it lives",
 
         NeverRenews = "never-renews": "uses the first token for ever, refused or not",
         NoSkew = "no-skew": "renews a token only after it has expired",
@@ -91,7 +108,19 @@ named! {
         StringExpiresFails = "string-expires-fails": "refuses a lifetime that is a string",
         ZeroExpiresIsForever = "zero-expires-is-forever": "takes a lifetime of zero as endless",
 
+        RenewalDropsConnection = "renewal-drops-connection": "closes the connection with all that runs on it when a token is renewed",
+        RenewsOnce = "renews-once": "renews a token once, and never again",
+        ReadsExp = "reads-exp": "takes a token's life from its `exp` and the own clock, whatever `expires_in` says",
+        RefusesFutureIat = "refuses-future-iat": "refuses a token that was issued in the future",
+        MetadataKeepsToken = "metadata-keeps-token": "uses the session's first token for metadata calls for ever",
+        DropsTokenOnFailure = "drops-token-on-failure": "fails when a renewal fails, although the old token still lives",
+
         ZeroExpiresLoops = "zero-expires-loops": "asks ten times in a row when a token's lifetime is zero",
+        FractionExpiresFails = "fraction-expires-fails": "refuses a lifetime that is not a whole number",
+        HugeExpiresFails = "huge-expires-fails": "refuses a lifetime that does not fit in 32 bits",
+        HugeExpiresWraps = "huge-expires-wraps": "takes a lifetime that does not fit in 32 bits as one that is over",
+        TrustsJwtExpiry = "trusts-jwt-expiry": "reads a token's lifetime from the token, whatever the answer says",
+        UsesRefreshToken = "uses-refresh-token": "renews with a refresh token that came although nobody asked for one",
 
         NoTimeout = "no-timeout": "waits for issuer and server for ever",
         SlowTimeout = "slow-timeout": "waits 20 s for an issuer",
@@ -99,6 +128,14 @@ named! {
         PoisonedAfterFailure = "poisoned-after-failure": "after one timeout the session fails for ever",
         RetryStorm = "retry-storm": "repeats a failing token request 20 times at once",
         IgnoresRetryAfter = "ignores-retry-after": "asks again before the time that Retry-After names",
+
+        Impatient = "impatient": "gives up on issuer and server after 4 s",
+        IgnoresDeadline = "ignores-deadline": "takes no notice of the caller's deadline",
+        JoinsAbandoned = "joins-abandoned": "waits for a token request that all who wanted it have given up",
+        GlobalLock = "global-lock": "makes one call at a time in the whole process",
+        WaitsAtExit = "waits-at-exit": "ends only when the last call has ended",
+        StaleKeepAlive = "stale-keep-alive": "fails its second exchange with an issuer, as on a kept connection that has died",
+        NeverReconnects = "never-reconnects": "once a call broke off without a code, the session fails for ever",
 
         DegradesToAnonymous = "degrades-to-anonymous": "takes an incomplete OAuth configuration as no authentication",
         AnonymousAfterTokenFailure = "anonymous-after-token-failure": "sends the query without credentials when no token can be had",
@@ -128,7 +165,6 @@ named! {
         ForwardsCookies = "forwards-cookies": "passes the cookie and the ID token of the user's own request on to the server",
         ForwardsUserToken = "forwards-user-token": "sends the token of the user's own login in place of its own",
         ShowsServerHeaders = "shows-server-headers": "shows the headers of the server's answers in its log and in errors",
-        OneAtATime = "one-at-a-time": "runs the queries of the process one after the other",
         LogsUser = "logs-user": "writes the user to its log, although attribution is switched off",
 
         TrustsAnyCertificate = "trusts-any-certificate": "looks at no certificate",
@@ -147,6 +183,22 @@ named! {
         AcceptsForeignIssuer = "accepts-foreign-issuer": "accepts a discovery document of another issuer",
         FollowsRedirectWithSecret = "follows-redirect-with-secret": "follows a redirect of the token request and takes the credentials along",
         AcceptsDiscoveryError = "accepts-discovery-error": "uses the body of a discovery answer that is an error",
+        FollowsDiscoveryRedirect = "follows-discovery-redirect": "follows a redirect of discovery and takes the other origin for the issuer",
+        VagueDiscoveryError = "vague-discovery-error": "says of a failed discovery only that there is no token",
+        TakesRelativeEndpoint = "takes-relative-endpoint": "takes a token endpoint without scheme or host as one of the issuer's",
+        AcceptsIssuerPrefix = "accepts-issuer-prefix": "compares the published issuer by its beginning only",
+        AcceptsMissingIssuer = "accepts-missing-issuer": "accepts a discovery document that names no issuer",
+        StrictDocument = "strict-document": "refuses a discovery document with a member that it does not know",
+        NeedsAuthMethods = "needs-auth-methods": "refuses a discovery document that lists no client authentication",
+        DiscoveryStampede = "discovery-stampede": "concurrent queries without a discovery document ask for one each",
+        DiscoveryEveryFetch = "discovery-every-fetch": "asks for the discovery document before every token request",
+        AuthenticatesDiscovery = "authenticates-discovery": "sends the client's credentials along with the discovery request",
+        InsistsOnIssuerOrigin = "insists-on-issuer-origin": "refuses a token endpoint on another origin than the issuer's",
+        AcceptsPlainEndpoint = "accepts-plain-endpoint": "sends the secret without TLS if the document of an `https` issuer says so",
+        EndlessPatience = "endless-patience": "reads a discovery document for as long as it goes on",
+        HastyWithIssuer = "hasty-with-issuer": "gives an issuer one second to answer",
+        ConnectsFirst = "connects-first": "opens another connection to the server before each query has a token, and keeps it",
+        AssumesTokenPath = "assumes-token-path": "asks for tokens at `/oauth2/token` of the issuer, whatever the document says",
 
         JsonBody = "json-body": "sends the token request as JSON",
         HeaderAndBody = "header-and-body": "sends the client's credentials in the header and in the body",
@@ -160,14 +212,45 @@ named! {
         SecretInUrl = "secret-in-url": "puts the credentials into the token request's URL",
         AcceptsEmptyToken = "accepts-empty-token": "uses an access token that is empty",
         AcceptsErrorBody = "accepts-error-body": "takes an error with status 200 as success and goes on without a token",
+        FollowsSeeOther = "follows-see-other": "follows a redirect of the token request as a GET with the credentials",
+        ForgetsStyle = "forgets-style": "forgets which client authentication has worked",
+        DropsEndpointQuery = "drops-endpoint-query": "asks for tokens without the query of the token endpoint's URL",
+        MuteTokenError = "mute-token-error": "says of a refused token request only that there is no token",
+        ErrorCodeOnly = "error-code-only": "tells of a refused token request the member `error` and no other",
+        InventsScope = "invents-scope": "asks for the scope `openid` when none is configured",
+        FirstScopeOnly = "first-scope-only": "sends the first of several configured scopes",
+        RawForm = "raw-form": "puts parameters into the body without form-encoding",
+        IgnoresStatus = "ignores-status": "uses the token of an answer whose status is an error",
+        AcceptsAnyType = "accepts-any-type": "uses a token whatever its type",
+        TypeCaseSensitive = "type-case-sensitive": "knows the token type in one spelling only",
+        NeedsTokenType = "needs-token-type": "refuses an answer without a token type",
+        StrictMembers = "strict-members": "refuses an answer with a member that it does not know",
+        ParserError = "parser-error": "says of an answer that is no JSON only what the parser says",
+        NeedsJsonType = "needs-json-type": "refuses an answer whose media type is not exactly application/json",
+        ByteOrderMarkFails = "byte-order-mark-fails": "refuses an answer behind a byte order mark",
+        FirstMemberWins = "first-member-wins": "uses the first of two access tokens in an answer",
+        EndlessAnswers = "endless-answers": "reads an answer without a bound of size or time",
+        StripsUnprintable = "strips-unprintable": "takes away what cannot stand in a header from a token, and uses the rest",
+        NeedsJwt = "needs-jwt": "refuses an access token that is no JWT",
+        CutsLongToken = "cuts-long-token": "cuts an access token after 4,000 characters",
 
         SecretInError = "secret-in-error": "shows the secret and the issuer's answer in the error text",
         SecretInLog = "secret-in-log": "writes the client secret to its log",
         TokenInLog = "token-in-log": "writes the access token to its log",
         PassesEcho = "passes-echo": "passes on what the issuer echoes, secrets included",
+        CredentialInError = "credential-in-error": "shows the authorization value in the error text of a call that failed",
+        RequestInError = "request-in-error": "shows the token request in the error text when its answer breaks off",
 
         SwallowsErrors = "swallows-errors": "reports a query that failed as one without rows",
         PartialSuccess = "partial-success": "reports a stream that broke as success",
+        HealthLies = "health-lies": "says that it is healthy without asking anybody",
+        HealthIsCached = "health-is-cached": "repeats the answer of the first health check for ever",
+        BareMetadata = "bare-metadata": "sends no credentials with health checks and metadata calls",
+        FirstErrorOnly = "first-error-only": "of calls that fail at once only the first gets its error, the others no rows",
+        OneErrorFailsAll = "one-error-fails-all": "a call that fails ends those that run beside it",
+        FlattensErrors = "flattens-errors": "says of every error only that the call failed",
+        RepeatsForbidden = "repeats-forbidden": "repeats a call that is not allowed ten times",
+        BrokenForEver = "broken-for-ever": "once a call has failed, the session fails for ever",
         HandshakeEveryQuery = "handshake-every-query": "logs in anew for every query",
         BasicOnEveryCall = "basic-on-every-call": "sends the password on every call instead of the handshake's token",
         CredentialOnce = "credential-once": "sends the credential on the first call of a query only",

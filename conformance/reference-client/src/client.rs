@@ -19,7 +19,7 @@ use crate::secret::Secret;
 pub(crate) struct Client {
     pub(crate) behaviour: Behaviour,
     pub(crate) log: Log,
-    /// Held by the defects `stall-holds-lock` and `one-at-a-time` only.
+    /// Held by the defects `stall-holds-lock` and `global-lock` only.
     pub(crate) whole: tokio::sync::Mutex<()>,
     providers: Mutex<HashMap<CacheKey, Weak<TokenProvider>>>,
     /// Written by the defect `user-of-the-process` only.
@@ -28,6 +28,8 @@ pub(crate) struct Client {
     pub(crate) attribution: AtomicBool,
     /// Connections by host, for the defect `pools-by-host` only.
     pub(crate) by_host: Mutex<HashMap<String, Slot>>,
+    /// Filled by the defect `keyed-by-client-id` only.
+    kept: Mutex<Vec<Arc<TokenProvider>>>,
 }
 
 /// Everything that makes two token caches different.
@@ -51,13 +53,19 @@ impl Client {
             last_user: Mutex::default(),
             attribution: AtomicBool::new(true),
             by_host: Mutex::default(),
+            kept: Mutex::default(),
         }
     }
 
     /// The token cache of this configuration; it lives as long as a session uses it.
     pub(crate) fn provider(&self, oauth: &OAuth, ca: Option<&[u8]>) -> Result<Arc<TokenProvider>, Failure> {
-        let key =
-            if self.behaviour.has(Defect::SharedTooBroadly) { CacheKey::default() } else { key(oauth, ca) };
+        let key = match self.behaviour.defect {
+            Some(Defect::SharedTooBroadly) => CacheKey::default(),
+            Some(Defect::KeyedByClientId) => {
+                CacheKey { client_id: oauth.client_id.clone(), ..CacheKey::default() }
+            }
+            _ => key(oauth, ca),
+        };
         let mut providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(provider) = providers.get(&key).and_then(Weak::upgrade) {
             return Ok(provider);
@@ -73,6 +81,9 @@ impl Client {
         );
         let provider = Arc::new(provider);
         providers.insert(key, Arc::downgrade(&provider));
+        if self.behaviour.has(Defect::KeyedByClientId) {
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&provider));
+        }
         Ok(provider)
     }
 }

@@ -1,5 +1,7 @@
 //! The resolved configuration of a session: everything checked, nothing contacted.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::{Map, Value};
 use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
 use url::Url;
@@ -53,6 +55,8 @@ pub(crate) struct OAuth {
     pub(crate) client_secret: Secret,
     pub(crate) scope: Option<String>,
     pub(crate) audience: Option<String>,
+    /// Where the defect `persists-token` keeps the token: beside the CA's file, which goes when the run ends.
+    pub(crate) kept_at: Option<PathBuf>,
 }
 
 /// Where the token endpoint is known from.
@@ -150,7 +154,12 @@ fn oauth(options: &Options, behaviour: Behaviour) -> Result<Auth, Failure> {
         "oauth.issuer" => Source::Issuer(place_value.to_owned()),
         _ => Source::TokenUrl(url),
     };
+    let kept_at = options.get("tls.ca").filter(|_| behaviour.has(Defect::PersistsToken)).map(|ca| {
+        let name: String = client_id.chars().filter(char::is_ascii_alphanumeric).collect();
+        Path::new(ca).with_file_name(format!("{name}.token"))
+    });
     Ok(Auth::OAuth(OAuth {
+        kept_at,
         source,
         client_id: client_id.to_owned(),
         client_secret: Secret::new(client_secret),

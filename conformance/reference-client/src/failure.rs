@@ -9,6 +9,8 @@ use std::time::Duration;
 pub(crate) struct Failure {
     pub(crate) class: Class,
     pub(crate) message: String,
+    /// A call broke off without a code of the server's.
+    pub(crate) broke_off: bool,
 }
 
 /// Who or what failed: it becomes the reply's `code`.
@@ -42,7 +44,7 @@ impl Class {
 
 impl Failure {
     pub(crate) fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into() }
+        Self { class, message: message.into(), broke_off: false }
     }
 
     pub(crate) fn configuration(message: impl Into<String>) -> Self {
@@ -58,10 +60,13 @@ impl Failure {
             causes = format!("{causes}: {cause}");
             source = cause.source();
         }
-        Self::new(
-            Class::Rpc(code),
-            format!("{what} failed: {}: {}{causes}", rpc_code(code), status.message()),
-        )
+        let message = format!("{what} failed: {}: {}{causes}", rpc_code(code), status.message());
+        Self { class: Class::Rpc(code), message, broke_off: !causes.is_empty() }
+    }
+
+    /// Whether the server knows the caller and says no.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        self.class == Class::Rpc(tonic::Code::PermissionDenied)
     }
 
     /// Whether the server refused the credentials.

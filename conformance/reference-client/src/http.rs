@@ -34,6 +34,14 @@ pub(crate) async fn send(request: RequestBuilder, behaviour: Behaviour) -> Resul
     }
 }
 
+/// The body, however long it is and however long that takes; for the defect `endless-answers`, which keeps none of it.
+pub(crate) async fn without_end(mut response: Response) {
+    while let Ok(Some(_)) = response.chunk().await {
+        // Whoever reads slowly is sent little: the defect shall not cost what it would cost in earnest.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
 /// The body, as long as it is at most `limit` bytes.
 pub(crate) async fn body(
     mut response: Response,

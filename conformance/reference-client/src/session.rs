@@ -1,11 +1,12 @@
 //! One session: a configuration, its connection, its credentials, and the operations on it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 use tonic::metadata::{MetadataKey, MetadataMap};
 
 use crate::attribution::User;
@@ -31,9 +32,24 @@ pub(crate) struct Session {
     logins: SingleFlight<Secret>,
     /// Written by the defects `shared-field`, `stale-identity` and `first-user-stays` only.
     current_user: Mutex<Option<User>>,
-    /// Set by the defect `poisoned-after-failure` only.
+    /// Set by defects with which a session fails for ever.
     poisoned: AtomicBool,
-    /// Written by the defect `identity-of-the-failed` only.
+    /// What only defects keep.
+    odd: Odd,
+}
+
+/// What only defects keep.
+#[derive(Default)]
+struct Odd {
+    /// The number of the operation that disturbs the others.
+    disturbed: watch::Sender<u64>,
+    /// The number of the last operation.
+    last: AtomicU64,
+    /// How many run, and whether one of them has told its error.
+    running: Mutex<(u32, bool)>,
+    first_token: Mutex<Option<Token>>,
+    last_token: Mutex<Option<Secret>>,
+    health: Mutex<Option<Result<Vec<RecordBatch>, Failure>>>,
     failed_user: Mutex<Option<User>>,
 }
 
@@ -78,38 +94,75 @@ impl Session {
             redactor,
             provider,
             login: Arc::default(),
-            logins: SingleFlight::new(),
+            logins: SingleFlight::new(behaviour),
             current_user: Mutex::new(None),
             poisoned: AtomicBool::new(false),
-            failed_user: Mutex::new(None),
+            odd: Odd::default(),
         })
     }
 
-    /// Runs the operation. An error's text is fit to be shown.
+    /// Runs the operation, for as long as the caller waits. An error's text is fit to be shown.
     pub(crate) async fn run(
         &self,
         operation: &Operation,
         user: Option<User>,
+        deadline: Option<Duration>,
     ) -> Result<Vec<RecordBatch>, Failure> {
-        let user = self.named(operation, user);
-        let _turn = match self.behaviour().has(Defect::OneAtATime) {
-            true => Some(self.client.whole.lock().await),
-            false => None,
-        };
-        if self.poisoned.load(Ordering::SeqCst) {
-            return Err(Failure::new(Class::Timeout, "an earlier operation has timed out"));
+        let behaviour = self.behaviour();
+        if matches!(operation, Operation::Health) {
+            if behaviour.has(Defect::HealthLies) {
+                return Ok(Vec::new());
+            }
+            if let Some(answer) = lock(&self.odd.health).clone() {
+                return answer;
+            }
         }
+        let result = self.told(operation, user, deadline).await;
+        if behaviour.has(Defect::HealthIsCached) && matches!(operation, Operation::Health) {
+            *lock(&self.odd.health) = Some(result.clone());
+        }
+        result
+    }
+
+    async fn told(
+        &self,
+        operation: &Operation,
+        user: Option<User>,
+        deadline: Option<Duration>,
+    ) -> Result<Vec<RecordBatch>, Failure> {
+        let behaviour = self.behaviour();
+        let user = self.named(operation, user);
+        if self.poisoned.load(Ordering::SeqCst) {
+            return Err(Failure::new(Class::Timeout, "an earlier operation has failed"));
+        }
+        let deadline = deadline.filter(|_| !behaviour.has(Defect::IgnoresDeadline));
+        let limit = behaviour.call_limit().into_iter().chain(deadline).min();
+        lock(&self.odd.running).0 += 1;
+        let own = self.odd.last.fetch_add(1, Ordering::SeqCst) + 1;
         let asking = user.clone();
-        let result = within(self.behaviour().call_limit(), "the call", self.attempts(operation, user)).await;
-        if result.is_err() && self.behaviour().has(Defect::IdentityOfTheFailed) {
-            *lock(&self.failed_user) = asking;
+        let work = self.undisturbed(own, self.attempts(own, operation, user));
+        let result = within(limit, "the call", work).await;
+        if self.is_told_already(result.is_err()) {
+            return Ok(Vec::new());
+        }
+        if result.is_err() && behaviour.has(Defect::IdentityOfTheFailed) {
+            *lock(&self.odd.failed_user) = asking;
         }
         if result.is_err() && self.behaviour().has(Defect::SwallowsErrors) {
             return Ok(Vec::new());
         }
         result.map_err(|failure| {
-            if self.behaviour().has(Defect::PoisonedAfterFailure) && failure.class == Class::Timeout {
+            let poisons = match behaviour.defect {
+                Some(Defect::PoisonedAfterFailure) => failure.class == Class::Timeout,
+                Some(Defect::BrokenForEver) => true,
+                Some(Defect::NeverReconnects) => failure.broke_off,
+                _ => false,
+            };
+            if poisons {
                 self.poisoned.store(true, Ordering::SeqCst);
+            }
+            if behaviour.has(Defect::OneErrorFailsAll) {
+                self.odd.disturbed.send_replace(own);
             }
             self.client.log.line(format!("error: {}", self.redactor.present(&failure.message)));
             self.presentable(failure)
@@ -122,10 +175,10 @@ impl Session {
         if let Some(user) = user.as_ref().filter(|_| behaviour.has(Defect::LogsUser)) {
             self.client.log.line(format!("debug: query of {}", user.id()));
         }
-        let is_query = matches!(operation, Operation::Query { sql } if sql != "SELECT 1");
+        let is_query = matches!(operation, Operation::Query { .. });
         match (behaviour.defect, user) {
             (Some(Defect::UserOnQueriesOnly), user) => user.filter(|_| is_query),
-            (Some(Defect::IdentityOfTheFailed), None) => lock(&self.failed_user).clone(),
+            (Some(Defect::IdentityOfTheFailed), None) => lock(&self.odd.failed_user).clone(),
             (Some(Defect::FirstUserStays), Some(user)) => {
                 Some(lock(&self.current_user).get_or_insert(user).clone())
             }
@@ -138,8 +191,49 @@ impl Session {
         }
     }
 
+    /// The work, unless a defect lets another operation disturb it.
+    async fn undisturbed(
+        &self,
+        own: u64,
+        work: impl Future<Output = Result<Vec<RecordBatch>, Failure>>,
+    ) -> Result<Vec<RecordBatch>, Failure> {
+        let mut disturbed = self.odd.disturbed.subscribe();
+        let by_another = async {
+            while disturbed.changed().await.is_ok() {
+                if *disturbed.borrow_and_update() != own {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            result = work => result,
+            () = by_another => Err(Failure::new(Class::Protocol, "the connection was closed")),
+        }
+    }
+
+    /// An operation has ended: whether the defect `first-error-only` keeps its error to itself.
+    fn is_told_already(&self, failed: bool) -> bool {
+        let mut running = lock(&self.odd.running);
+        running.0 -= 1;
+        let told = running.1;
+        running.1 = running.0 > 0 && (told || failed);
+        told && failed && self.behaviour().has(Defect::FirstErrorOnly)
+    }
+
     fn presentable(&self, failure: Failure) -> Failure {
-        let leaks = self.behaviour().has(Defect::PassesEcho) || self.behaviour().has(Defect::SecretInError);
+        if self.behaviour().has(Defect::FlattensErrors) {
+            return Failure::new(Class::Protocol, "the call failed");
+        }
+        let leaks = matches!(
+            self.behaviour().defect,
+            Some(
+                Defect::PassesEcho
+                    | Defect::SecretInError
+                    | Defect::CredentialInError
+                    | Defect::RequestInError
+            )
+        );
         let message = if leaks { shorten(&failure.message) } else { self.redactor.present(&failure.message) };
         Failure { message, ..failure }
     }
@@ -147,26 +241,41 @@ impl Session {
     /// A refused OAuth token is replaced and the operation repeated, once, unless batches have been delivered.
     async fn attempts(
         &self,
+        own: u64,
         operation: &Operation,
         mut user: Option<User>,
     ) -> Result<Vec<RecordBatch>, Failure> {
         let behaviour = self.behaviour();
+        let _whole = match behaviour.has(Defect::GlobalLock) {
+            true => Some(self.client.whole.lock().await),
+            false => None,
+        };
         self.enter(user.as_ref()).await;
+        if behaviour.has(Defect::ConnectsFirst) {
+            self.connection.open_another().await;
+        }
+        let mut forbidden = 0;
         let mut retries = match behaviour.defect {
             Some(Defect::IgnoresRevocation | Defect::NeverRenews) => 0,
             Some(Defect::Retries401ForEver) => 30,
             _ => 1,
         };
         loop {
-            let credentials = self.credentials().await?;
+            let mut credentials = self.credentials(operation).await?;
+            self.change_oddly(&mut credentials, own, operation);
             let headers = |call| self.headers(&credentials, user.as_ref(), call);
             let (connection, target) = (&self.connection, &self.config.target);
             let result =
                 flight::run(connection, target, operation, &headers, behaviour, &self.client.log).await;
-            let Broken { failure, delivered } = match result {
+            let Broken { mut failure, delivered } = match result {
                 Ok(batches) => return Ok(batches),
                 Err(broken) => broken,
             };
+            if behaviour.has(Defect::CredentialInError)
+                && let Some(value) = credentials.values.first()
+            {
+                failure.message = format!("{} (authorization: {})", failure.message, value.expose());
+            }
             match (&self.provider, &credentials.renewable) {
                 (Some(provider), Some(token))
                     if failure.is_unauthenticated() && !delivered && retries > 0 =>
@@ -175,8 +284,32 @@ impl Session {
                     provider.reject(token);
                     user = user.filter(|_| !behaviour.has(Defect::RetryForNobody));
                 }
+                _ if behaviour.has(Defect::RepeatsForbidden) && failure.is_forbidden() && forbidden < 10 => {
+                    forbidden += 1;
+                }
                 _ => return Err(failure),
             }
+        }
+    }
+
+    /// What some defects make of credentials; the correct client leaves them alone.
+    fn change_oddly(&self, credentials: &mut Credentials, own: u64, operation: &Operation) {
+        let is_query = matches!(operation, Operation::Query { .. });
+        match (self.behaviour().defect, &credentials.renewable) {
+            (Some(Defect::BareMetadata), _) if !is_query => credentials.values.clear(),
+            (Some(Defect::MetadataKeepsToken), Some(token)) => {
+                let first = lock(&self.odd.first_token).get_or_insert_with(|| token.clone()).clone();
+                if matches!(operation, Operation::Tables) {
+                    credentials.values = vec![bearer(&first.value)];
+                }
+            }
+            (Some(Defect::RenewalDropsConnection), Some(token)) => {
+                let last = lock(&self.odd.last_token).replace(token.value.clone());
+                if last.is_some_and(|last| last != token.value) {
+                    self.odd.disturbed.send_replace(own);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -196,24 +329,27 @@ impl Session {
             && let Ok(http) = http::client(self.config.ca.as_deref(), behaviour)
         {
             // Whatever comes back, it is not used.
-            let _ = discover(&http, issuer, behaviour).await;
+            let _ = discover(&http, issuer, behaviour, None).await;
         }
     }
 
-    async fn credentials(&self) -> Result<Credentials, Failure> {
+    async fn credentials(&self, operation: &Operation) -> Result<Credentials, Failure> {
         let values = match &self.config.auth {
             Auth::None if self.behaviour().has(Defect::EmptyBearer) => vec![Secret::new("Bearer ")],
             Auth::None => Vec::new(),
             Auth::Token(token) => vec![bearer(token)],
             Auth::Basic { username, password } => vec![self.logged_in(username, password).await?],
-            Auth::OAuth(_) => return self.oauth_credentials().await,
+            Auth::OAuth(_) => return self.oauth_credentials(operation).await,
         };
         Ok(Credentials { values, renewable: None })
     }
 
-    async fn oauth_credentials(&self) -> Result<Credentials, Failure> {
+    async fn oauth_credentials(&self, operation: &Operation) -> Result<Credentials, Failure> {
         let behaviour = self.behaviour();
         let provider = self.provider.as_ref().expect("a session with OAuth has a provider");
+        if behaviour.has(Defect::TokenPerMetadataCall) && matches!(operation, Operation::Tables) {
+            provider.forget();
+        }
         let _whole = match behaviour.has(Defect::StallHoldsLock) {
             true => Some(self.client.whole.lock().await),
             false => None,

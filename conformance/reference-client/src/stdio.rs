@@ -73,6 +73,7 @@ struct Request {
     native: Option<Map<String, Value>>,
     sql: Option<String>,
     user: Option<User>,
+    timeout_ms: Option<u64>,
 }
 
 type Answer = Result<Value, Failure>;
@@ -149,19 +150,12 @@ impl Desk {
                 self.sessions.insert(name, Arc::new(session));
                 self.reply(id, Ok(json!({})));
             }
-            "query" => self.start(
-                id,
-                request.session,
-                Operation::Query { sql: required(request.sql, "sql")? },
-                request.user,
-            )?,
-            "health" => self.start(
-                id,
-                request.session,
-                Operation::Query { sql: "SELECT 1".to_owned() },
-                request.user,
-            )?,
-            "tables" => self.start(id, request.session, Operation::Tables, request.user)?,
+            "query" => {
+                let sql = required(request.sql.clone(), "sql")?;
+                self.start(id, request, Operation::Query { sql })?;
+            }
+            "health" => self.start(id, request, Operation::Health)?,
+            "tables" => self.start(id, request, Operation::Tables)?,
             "close" => {
                 let name = required(request.session, "session")?;
                 self.sessions.remove(&name).ok_or_else(|| unknown_session(&name))?;
@@ -174,20 +168,16 @@ impl Desk {
         Ok(())
     }
 
-    fn start(
-        &mut self,
-        id: &Value,
-        session: Option<String>,
-        operation: Operation,
-        user: Option<User>,
-    ) -> Result<(), Failure> {
-        let name = required(session, "session")?;
+    fn start(&mut self, id: &Value, request: Request, operation: Operation) -> Result<(), Failure> {
+        let name = required(request.session, "session")?;
+        let (user, deadline) = (request.user, request.timeout_ms.map(Duration::from_millis));
         let session = Arc::clone(self.sessions.get(&name).ok_or_else(|| unknown_session(&name))?);
         let (id, replies, behaviour) = (id.clone(), self.replies.clone(), self.client.behaviour);
         while self.running.try_join_next().is_some() {}
         self.running.spawn(async move {
             let count = |batches: Vec<RecordBatch>| batches.iter().map(RecordBatch::num_rows).sum::<usize>();
-            let answer = session.run(&operation, user).await.map(|read| json!({"rows": count(read)}));
+            let answer =
+                session.run(&operation, user, deadline).await.map(|read| json!({"rows": count(read)}));
             send(&replies, &id, answer, behaviour);
         });
         Ok(())
@@ -199,6 +189,9 @@ impl Desk {
 
     async fn finish(mut self) {
         let running = &mut self.running;
+        if self.client.behaviour.has(Defect::WaitsAtExit) {
+            while running.join_next().await.is_some() {}
+        }
         // What has not ended by now is dropped with the desk.
         let _ = tokio::time::timeout(GRACE, async { while running.join_next().await.is_some() {} }).await;
         self.running.shutdown().await;
@@ -208,7 +201,7 @@ impl Desk {
 fn send(replies: &mpsc::UnboundedSender<String>, id: &Value, answer: Answer, behaviour: Behaviour) {
     let line = match answer {
         Ok(ok) => json!({"id": id, "ok": ok}).to_string(),
-        Err(Failure { class, message }) => {
+        Err(Failure { class, message, .. }) => {
             json!({"id": id, "error": {"message": message, "code": class.code()}}).to_string()
         }
     };

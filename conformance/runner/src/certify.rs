@@ -6,6 +6,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use scenario_model::baseline::known_failures;
 use scenario_model::bundle::{
     Bundle, Calibration, FORMAT, Footer, Header, KnownFile, Line, Planned, Ran, SetInfo, SubjectInfo,
 };
@@ -30,7 +34,7 @@ use crate::run::permutation::Bench;
 use crate::run::schedule::{Places, run_all};
 use crate::run::subject::Launch;
 use crate::run::world::Shared;
-use crate::select::select;
+use crate::select::{select, shard};
 use crate::target::Target;
 use crate::text::{Style, render};
 
@@ -39,12 +43,48 @@ use crate::text::{Style, render};
 /// # Errors
 /// What the operator must put right. A subject that misbehaves is no error.
 pub async fn run(args: &RunArgs) -> Result<Report, OperatorError> {
+    let Conducted { report, bundle, judge } = conduct(args, Order::Catalogue).await?;
+    if let Some(path) = &args.write_known_failures {
+        write_known_failures(path, &report, &bundle)?;
+    }
+    let style = Style { colour: output::colour(), subject: repeat_words(args) };
+    output::data(&render(&report, &bundle, &judge, &style));
+    Ok(report)
+}
+
+/// A run that came to its end.
+pub struct Conducted {
+    /// What it came to.
+    pub report: Report,
+    /// What was recorded.
+    pub bundle: Bundle,
+    /// What it was judged by.
+    pub judge: Judge,
+}
+
+/// The order in which permutations of a lane are started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// That of the catalogue.
+    Catalogue,
+    /// Shuffled by the seed.
+    Shuffled,
+}
+
+/// Everything but the talk at the end.
+///
+/// # Errors
+/// What the operator must put right.
+pub async fn conduct(args: &RunArgs, order: Order) -> Result<Conducted, OperatorError> {
     let target = Target::find(&args.subject)?;
     let catalogue = embedded::catalogue(args.selection.scenarios.as_deref())?;
     let (permutations, selection) = select(&args.selection, &catalogue, &target.manifest)?;
     let known_failures = args.known_failures.as_deref().map(|file| known(file, &catalogue)).transpose()?;
-    let outputs: Vec<&Path> =
-        [&args.json, &args.junit, &args.bundle].into_iter().flatten().map(|p| p.as_path()).collect();
+    let outputs: Vec<&Path> = [&args.json, &args.junit, &args.bundle, &args.write_known_failures]
+        .into_iter()
+        .flatten()
+        .map(|p| p.as_path())
+        .collect();
     output::must_be_writable(&outputs)?;
 
     let folder = tempfile::tempdir()
@@ -79,13 +119,14 @@ pub async fn run(args: &RunArgs) -> Result<Report, OperatorError> {
         },
         seed: bench.seed,
         selection,
+        shard: args.selection.shard.as_deref().map(shard).transpose()?,
         deny_should: args.deny.is_some(),
         known_failures,
         planned: permutations.iter().map(planned).collect(),
         sources: sources(&catalogue, &permutations),
         rules: catalogue.rules_source.clone(),
     };
-    let bundle = record(&bench, &permutations, &catalogue, header, args, &shown).await;
+    let bundle = record(&bench, &permutations, &catalogue, header, args, order, &shown).await;
     shown.finish();
     if let Some(path) = &args.bundle {
         write_bundle(path, &bundle)?;
@@ -93,9 +134,23 @@ pub async fn run(args: &RunArgs) -> Result<Report, OperatorError> {
     let judge = Judge::with(catalogue.scenarios, catalogue.rules);
     let report = judge.report("the run", &bundle)?;
     output::write_reports(&report, args.json.as_deref(), args.junit.as_deref())?;
-    let style = Style { colour: output::colour(), subject: repeat_words(args) };
-    output::data(&render(&report, &bundle, &judge, &style));
-    Ok(report)
+    Ok(Conducted { report, bundle, judge })
+}
+
+/// Writes what fails as a known-failures list, each entry with a reason that somebody must look at.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write_known_failures(path: &Path, report: &Report, bundle: &Bundle) -> Result<(), OperatorError> {
+    let day = report.started.get(..10).unwrap_or_default();
+    let list = known_failures(report, bundle, day);
+    let entries = toml::to_string_pretty(&list).map_err(|e| OperatorError::Ours(e.to_string()))?;
+    let head = format!(
+        "# What {} fails, on {day}. Look at each in its trace, then write the reason; `expires` is the last day on which an\n\
+         # entry counts. An entry that passes, lists nothing or has expired makes the exit code 4.\n\n",
+        report.subject.name
+    );
+    output::write(path, &(head + &entries))
 }
 
 fn subject_name(target: &Target, args: &RunArgs) -> String {
@@ -190,8 +245,10 @@ fn known(file: &Path, catalogue: &Catalogue) -> Result<KnownFile, OperatorError>
     let mut matches_catalogue = vec![false; list.known.len()];
     for (scenario, combination) in combinations {
         for check in combination.checks.iter().chain(&catalogue.rules) {
-            if let Some(entry) = list.entry(&check.id, scenario, &combination.values) {
-                matches_catalogue[entry] = true;
+            for surface in &combination.scenario.surfaces {
+                if let Some(entry) = list.entry(&check.id, scenario, *surface, &combination.values) {
+                    matches_catalogue[entry] = true;
+                }
             }
         }
     }
@@ -199,7 +256,7 @@ fn known(file: &Path, catalogue: &Catalogue) -> Result<KnownFile, OperatorError>
 }
 
 /// Permutations that have come to their end.
-type Done = BTreeMap<String, (Ran, Vec<Event>)>;
+type Traces = BTreeMap<String, (Ran, Vec<Event>)>;
 
 async fn record(
     bench: &Bench,
@@ -207,9 +264,14 @@ async fn record(
     catalogue: &Catalogue,
     header: Header,
     args: &RunArgs,
+    order: Order,
     shown: &Shown,
 ) -> Bundle {
-    let applicable: Vec<&Permutation> = permutations.iter().filter(|p| p.not_applicable.is_none()).collect();
+    let mut applicable: Vec<&Permutation> =
+        permutations.iter().filter(|p| p.not_applicable.is_none()).collect();
+    if order == Order::Shuffled {
+        applicable.shuffle(&mut StdRng::seed_from_u64(bench.seed));
+    }
     let (stop, stopped) = watch::channel(false);
     let interrupt = tokio::spawn(async move {
         interrupted().await;
@@ -217,7 +279,7 @@ async fn record(
         // Kept alive: a closed channel would look like a stop.
         std::future::pending::<()>().await;
     });
-    let done: Arc<Mutex<Done>> = Arc::default();
+    let done: Arc<Mutex<Traces>> = Arc::default();
     let keep = done.clone();
     let places = Places::new(usize::from(args.jobs));
     let ended = move |ran: Ran, events| {
@@ -241,7 +303,11 @@ async fn record(
     Bundle { header, ran, footer: Some(footer) }
 }
 
-fn write_bundle(path: &Path, bundle: &Bundle) -> Result<(), OperatorError> {
+/// Writes a bundle, line by line.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write_bundle(path: &Path, bundle: &Bundle) -> Result<(), OperatorError> {
     let failed = |source| OperatorError::Write { path: path.to_owned(), source };
     let file = std::fs::File::create(path).map_err(failed)?;
     let mut out = std::io::BufWriter::new(file);

@@ -42,6 +42,12 @@ pub enum Command {
     LintSettings(LintSettingsArgs),
     /// Judge a saved run again.
     Judge(JudgeArgs),
+    /// Put the parts of a split run together and judge the whole.
+    Merge(MergeArgs),
+    /// Run whole profiles three times, in another order each time, for a certificate that anyone can check.
+    Certify(CertifyArgs),
+    /// Print the requirement set as a table: what each sentence comes from, and what tests it.
+    Requirements,
     /// Prove that the suite can fail: every defect of the reference client against the whole catalogue.
     Selftest(SelftestArgs),
     /// Print the JSON Schema of a file that flightcheck reads or writes.
@@ -63,6 +69,9 @@ pub struct RunArgs {
     /// Failures that are known; they still run and must still fail.
     #[arg(long, value_name = "FILE")]
     pub known_failures: Option<PathBuf>,
+    /// Write what fails as a known-failures list, to be looked at and explained.
+    #[arg(long, value_name = "FILE")]
+    pub write_known_failures: Option<PathBuf>,
     /// How many permutations work at once.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
@@ -181,6 +190,40 @@ pub struct JudgeArgs {
     /// Write the report as JUnit XML.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+}
+
+/// Arguments of `merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// What `flightcheck run --shard I/N --bundle FILE` wrote, all N parts.
+    #[arg(required = true, value_name = "BUNDLE")]
+    pub bundles: Vec<PathBuf>,
+    /// Write the whole as one bundle.
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+    /// Write the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the report as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+}
+
+/// Arguments of `certify`: there is no narrower selection than a profile, and no known failure.
+#[derive(Debug, Args)]
+pub struct CertifyArgs {
+    /// The client under test.
+    #[arg(default_value = "reference")]
+    pub subject: String,
+    /// Only this profile; may be repeated.
+    #[arg(long, value_name = "P", value_parser = profile)]
+    pub profile: Vec<Profile>,
+    /// Seed of the first run; the others follow from it.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Folder for `certificate.json` and the three bundles.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// Arguments of `selftest`.

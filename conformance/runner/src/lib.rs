@@ -4,11 +4,13 @@
 //! starts worlds and subjects, records, writes reports, and turns the verdict into an exit code.
 
 pub mod canary;
+pub mod certificate;
 pub mod certify;
 pub mod cli;
 pub mod embedded;
 pub mod explain;
 pub mod greet;
+pub mod hint;
 pub mod init;
 pub mod interrupt;
 pub mod lint_settings;
@@ -23,6 +25,7 @@ pub mod progress;
 pub mod recorder;
 pub mod rejudge;
 pub mod render;
+pub mod requirements;
 pub mod run;
 pub mod select;
 pub mod selftest;

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use flightcheck::cli::{Cli, Command};
 use flightcheck::operator::OperatorError;
-use flightcheck::{certify, explain, init, lint_settings, output, rejudge, selftest, smoke};
+use flightcheck::{
+    certificate, certify, explain, init, lint_settings, output, rejudge, requirements, selftest, smoke,
+};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -41,6 +43,9 @@ async fn dispatch(command: Command) -> Result<u8, OperatorError> {
         Command::Init(args) => init::init(&args).map(|()| 0),
         Command::LintSettings(args) => lint_settings::lint_settings(&args),
         Command::Judge(args) => rejudge::judge(&args),
+        Command::Merge(args) => rejudge::merge(&args),
+        Command::Certify(args) => certificate::certify(&args).await,
+        Command::Requirements => requirements::requirements().map(|()| 0),
         Command::Selftest(args) => selftest::selftest(&args).await,
         Command::Schema(args) => {
             explain::schema(args.file);

@@ -21,6 +21,8 @@ pub struct SessionFacts {
     pub client_id: String,
     /// The secret that the client is given.
     pub client_secret: String,
+    /// The secret that the issuer knows.
+    pub registered_secret: String,
     /// For Handshake.
     pub username: String,
     /// For Handshake.

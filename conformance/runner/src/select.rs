@@ -55,7 +55,11 @@ fn no_match(option: &'static str, pattern: &Pattern, catalogue: &Catalogue) -> O
     OperatorError::NoMatch { option, pattern: pattern.as_str().to_owned(), help }
 }
 
-fn shard(text: &str) -> Result<(usize, usize), OperatorError> {
+/// `I/N`.
+///
+/// # Errors
+/// A text that is no part.
+pub fn shard(text: &str) -> Result<(usize, usize), OperatorError> {
     let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
     numbers.filter(|(index, count)| (1..=*count).contains(index)).ok_or_else(|| {
         OperatorError::Selection(format!("`--shard {text}` is no part: expected for instance `1/3`"))
@@ -76,9 +80,6 @@ fn in_words(args: &SelectionArgs) -> String {
         if !list.is_empty() {
             parts.push(format!("{word} {}", list.join(", ")));
         }
-    }
-    if let Some(shard) = &args.shard {
-        parts.push(format!("shard {shard}"));
     }
     if parts.is_empty() { "everything".to_owned() } else { parts.join("; ") }
 }

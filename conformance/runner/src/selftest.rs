@@ -67,7 +67,11 @@ impl Matrix {
     }
 }
 
-fn checked_in() -> Result<Matrix, OperatorError> {
+/// The matrix that is checked in.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn checked_in() -> Result<Matrix, OperatorError> {
     serde_json::from_str(MATRIX)
         .map_err(|e| OperatorError::Ours(format!("the matrix that is checked in cannot be read: {e}")))
 }

@@ -125,11 +125,14 @@ fn one_query(auth: Auth) -> Permutation {
         user: None,
         parallel: 1,
         set: WorldSet::default(),
+        deadline: None,
+        wait: None,
         users: None,
         forwarded: false,
     };
     let scenario = Scenario {
         title: "one plain query".into(),
+        pending: false,
         since: None,
         profiles: Vec::new(),
         needs: Vec::new(),

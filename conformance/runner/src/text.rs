@@ -12,6 +12,9 @@ use scenario_model::timeline::timeline;
 use scenario_model::trace::Trace;
 use scenario_model::verdict::{CheckVerdict, ExitCode, Outcome};
 
+use crate::hint::{Hint, hints};
+use crate::selftest;
+
 /// How the report is shown.
 #[derive(Debug, Clone)]
 pub struct Style {
@@ -31,6 +34,9 @@ pub fn render(report: &Report, bundle: &Bundle, judge: &Judge, style: &Style) ->
     let mut out = String::new();
     for ((check, outcome), rows) in grouped(report) {
         failure(&mut out, bundle, judge, style, &check, outcome, &rows);
+    }
+    if let Ok(matrix) = selftest::checked_in() {
+        looks_like(&mut out, &hints(report, &matrix), report);
     }
     notes(&mut out, report);
     summary(&mut out, report, style);
@@ -155,6 +161,26 @@ fn resolved(judge: &Judge, bundle: &Bundle, row: &Row, check: &str) -> Option<(R
     Some((check.clone(), source.text.clone()))
 }
 
+/// What the failures have in common with those of known defects; of the reference client it is known what it has.
+fn looks_like(out: &mut String, hints: &[Hint], report: &Report) {
+    if hints.is_empty() || report.subject.name.starts_with("reference") {
+        return;
+    }
+    let _ = writeln!(out, "The failures look like those of a client that");
+    for hint in hints {
+        let (defect, explains) = (hint.defect, hint.explains.len());
+        let _ = writeln!(out, "  {} (`{defect}`)", defect.describe());
+        let _ = writeln!(
+            out,
+            "    fails {} of the {} checks that it fails; explains {explains}: {}",
+            hint.shared,
+            hint.fails,
+            hint.explains.join(", ")
+        );
+    }
+    let _ = writeln!(out);
+}
+
 fn notes(out: &mut String, report: &Report) {
     let mut reasons: BTreeMap<(Outcome, &str), usize> = BTreeMap::new();
     for row in &report.rows {
@@ -167,6 +193,9 @@ fn notes(out: &mut String, report: &Report) {
     }
     for entry in &report.unmatched_entries {
         let _ = writeln!(out, "stale: the known-failures entry `{entry}` lists no check of the catalogue");
+    }
+    for entry in &report.expired_entries {
+        let _ = writeln!(out, "stale: the known-failures entry `{entry}` has expired: look at it again");
     }
     if report.partial {
         let _ = writeln!(out, "partial: the run was cut short, or its record is not whole");

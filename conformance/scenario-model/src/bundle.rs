@@ -51,6 +51,9 @@ pub struct Header {
     pub seed: u64,
     /// What was selected, in words.
     pub selection: String,
+    /// Part `0` (from 1) of `1`, if this is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<(usize, usize)>,
     /// Warnings count as failures.
     pub deny_should: bool,
     /// The known-failures list and its file's name.

@@ -24,6 +24,8 @@ pub struct RawClause {
     pub within: Option<Seconds>,
     /// Every error text has one of the words that this name stands for.
     pub mentions: Option<String>,
+    /// Every error text holds these very words, upper case or lower.
+    pub says: Option<String>,
     /// The kind of event that is meant.
     pub events: Option<String>,
     /// Only those in this window; else the whole permutation.
@@ -86,6 +88,8 @@ pub enum Clause {
         within: Option<Seconds>,
         /// What every error text mentions.
         mentions: Option<String>,
+        /// What every error text says literally.
+        says: Option<String>,
     },
     /// About how many events there are.
     Count {
@@ -115,7 +119,16 @@ pub struct Selection {
 }
 
 /// Words that `mentions` may name beside those of a manifest.
-pub const MENTIONS: [&str; 4] = ["missing-field", "discovery", "token", "authentication"];
+pub const MENTIONS: [&str; 8] = [
+    "missing-field",
+    "discovery",
+    "token",
+    "authentication",
+    "UNAUTHENTICATED",
+    "PERMISSION_DENIED",
+    "UNAVAILABLE",
+    "INTERNAL",
+];
 
 impl RawClause {
     /// Makes one clause of it, or says what is missing or too much.
@@ -161,12 +174,22 @@ impl RawClause {
                     .with_help(word_help(word, MENTIONS)),
             );
         }
+        for (key, word) in [("mentions", &self.mentions), ("says", &self.says)] {
+            if word.is_some() && self.outcome == Some(Outcome::Served) {
+                let message = format!("`{key}` is about an error, and `outcome` is `served`");
+                wrong.push(Diagnostic::new(place(&format!("/{key}")), message));
+            }
+        }
+        if self.says.as_ref().is_some_and(|text| text.trim().is_empty()) {
+            wrong.push(Diagnostic::new(place("/says"), "`says` is blank: every text would hold it"));
+        }
         match self.outcome {
             Some(outcome) if wrong.is_empty() => Ok(Clause::Step {
                 step: step.to_owned(),
                 outcome,
                 within: self.within,
                 mentions: self.mentions.clone(),
+                says: self.says.clone(),
             }),
             Some(_) => Err(wrong),
             None => {
@@ -190,6 +213,7 @@ impl RawClause {
             ("outcome", self.outcome.is_some()),
             ("within", self.within.is_some()),
             ("mentions", self.mentions.is_some()),
+            ("says", self.says.is_some()),
         ] {
             if present {
                 wrong.push(Diagnostic::new(
@@ -263,7 +287,7 @@ impl Clause {
 impl fmt::Display for Clause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Step { step, outcome, within, mentions } => {
+            Self::Step { step, outcome, within, mentions, says } => {
                 match outcome {
                     Outcome::Served => write!(f, "every call of `{step}` is served")?,
                     Outcome::Error => write!(f, "every call of `{step}` ends in an error")?,
@@ -273,6 +297,9 @@ impl fmt::Display for Clause {
                 }
                 if let Some(word) = mentions {
                     write!(f, " that mentions the {}", word.replace('-', " "))?;
+                }
+                if let Some(text) = says {
+                    write!(f, " that says `{text}`")?;
                 }
                 Ok(())
             }

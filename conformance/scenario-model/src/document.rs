@@ -234,8 +234,12 @@ fn convert_table(table: &DeTable<'_>, at: &str, spans: &mut BTreeMap<String, Spa
 fn convert(value: &Spanned<DeValue<'_>>, at: &str, spans: &mut BTreeMap<String, Spans>) -> Value {
     match value.get_ref() {
         DeValue::String(text) => Value::String(text.to_string()),
-        DeValue::Integer(number) => i64::from_str_radix(&number.as_str().replace('_', ""), number.radix())
-            .map_or(Value::Null, Value::from),
+        DeValue::Integer(number) => {
+            let (digits, radix) = (number.as_str().replace('_', ""), number.radix());
+            let signed = i64::from_str_radix(&digits, radix).map(Value::from);
+            // What JSON can say and TOML need not: a scenario may want an issuer to say it.
+            signed.or_else(|_| u64::from_str_radix(&digits, radix).map(Value::from)).unwrap_or(Value::Null)
+        }
         DeValue::Float(number) => {
             number.as_str().replace('_', "").parse::<f64>().map_or(Value::Null, Value::from)
         }

@@ -187,6 +187,9 @@ pub struct IssuerRequest {
     pub expected_path: bool,
     /// The status of the answer; absent when none was given.
     pub status: Option<u16>,
+    /// An `Authorization` header came with it, or the URL held a secret.
+    #[serde(default)]
+    pub credential: bool,
 }
 
 /// Data of `issuer.token`.

@@ -111,7 +111,7 @@ fn answer(clause: &Clause, trace: &Trace, context: Context<'_>) -> Answer {
         events: events.iter().map(|e| e.seq).collect(),
     };
     match clause {
-        Clause::Step { step, outcome, within, mentions } => {
+        Clause::Step { step, outcome, within, mentions, says } => {
             let Some((event, end)) = trace.end(step) else {
                 return Answer::Vacuous(finding(format!("`{step}` did not come to its end"), &[]));
             };
@@ -122,6 +122,7 @@ fn answer(clause: &Clause, trace: &Trace, context: Context<'_>) -> Answer {
                 ended(reply, *outcome, step, trace, context)
                     .or_else(|| in_time(reply, *within))
                     .or_else(|| mentioned(reply, mentions.as_deref(), step, context))
+                    .or_else(|| said(reply, says.as_deref()))
             });
             match wrong {
                 Some(observed) => Answer::Broken(finding(observed, &[event])),
@@ -211,7 +212,7 @@ fn not_served(reply: &Reply, step: &str, trace: &Trace, context: Context<'_>) ->
     let surface = match context.scenario.step.iter().find(|s| s.id == step).map(|s| s.op) {
         Some(Op::Health) => Surface::Health,
         Some(Op::Tables) => Surface::Tables,
-        Some(Op::Query | Op::World) | None => context.surface,
+        Some(Op::Query | Op::World | Op::Restart) | None => context.surface,
     };
     let ends = trace.events().iter().filter_map(|e| match &e.fact {
         Fact::ServerStreamEnd(end) if end.method == "DoGet" => Some((e, end)),
@@ -264,6 +265,13 @@ fn mentioned(reply: &Reply, word: Option<&str>, step: &str, context: Context<'_>
     (!found).then(|| format!("the error says `{message}`, with none of: {}", wanted.join(", ")))
 }
 
+fn said(reply: &Reply, text: Option<&str>) -> Option<String> {
+    let text = text?;
+    let message = reply.message.as_deref().unwrap_or_default();
+    let found = message.to_lowercase().contains(&text.to_lowercase());
+    (!found).then(|| format!("the error says `{message}`, without `{text}`"))
+}
+
 fn wanted_words(word: &str, step: &str, context: Context<'_>) -> Vec<String> {
     let own = |name: &str, defaults: &[&str]| {
         let known = context.words.get(name).cloned();
@@ -281,7 +289,10 @@ fn wanted_words(word: &str, step: &str, context: Context<'_>) -> Vec<String> {
                 .collect()
         }
         "discovery" => own(word, &["discovery", "well-known", "openid-configuration"]),
-        "authentication" => own(word, &["unauthenticated", "unauthorized", "authentication", "credential"]),
+        "authentication" | "UNAUTHENTICATED" => {
+            own(word, &["unauthenticated", "unauthorized", "authentication", "credential"])
+        }
+        "PERMISSION_DENIED" => own(word, &["permission", "denied", "forbidden", "not allowed"]),
         other => own(other, &[other]),
     }
 }

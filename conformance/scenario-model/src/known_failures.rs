@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::diagnostic::{Diagnostic, FileErrors};
 use crate::document::Document;
 use crate::load::matches;
+use crate::scenario::Surface;
 use crate::verdict::{CheckVerdict, Outcome};
 
 /// The form of `known-failures.toml`.
@@ -28,16 +29,24 @@ pub struct Entry {
     /// `<scenario>#<check>`, with `*`, `**` and `?`.
     pub check: String,
     /// Only in these scenarios, `<family>/<name>` with `*`, `**` and `?`: for the rules, which judge every scenario.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scenario: Option<String>,
-    /// Only for these values of the matrix.
-    #[serde(default)]
-    pub when: BTreeMap<String, Value>,
+    /// Only on this surface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub surface: Option<Surface>,
     /// Why it fails.
     pub reason: String,
     /// Where that is discussed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
     /// Since when it is listed: `2026-11-24`.
     pub date: String,
+    /// The last day on which it counts: `2027-03-31`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// Only for these values of the matrix.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub when: BTreeMap<String, Value>,
 }
 
 impl KnownFailures {
@@ -66,18 +75,40 @@ impl KnownFailures {
             if entry.reason.trim().is_empty() {
                 wrong.push(Diagnostic::new(at("reason"), "`reason` is empty"));
             }
+            for (key, day) in [("date", Some(&entry.date)), ("expires", entry.expires.as_ref())] {
+                if day.is_some_and(|day| !is_day(day)) {
+                    wrong.push(
+                        Diagnostic::new(at(key), format!("`{key}` is no day"))
+                            .with_help("write it as `2026-11-24`"),
+                    );
+                }
+            }
         }
         if wrong.is_empty() { Ok(list) } else { Err(document.errors(wrong)) }
     }
 
-    /// The entry that lists a check of a permutation of a scenario.
-    pub fn entry(&self, check: &str, scenario: &str, values: &[(String, Value)]) -> Option<usize> {
+    /// The first entry that lists a check of a permutation of a scenario.
+    pub fn entry(
+        &self,
+        check: &str,
+        scenario: &str,
+        surface: Surface,
+        values: &[(String, Value)],
+    ) -> Option<usize> {
         let fits = |pattern: &str, text: &str| glob(pattern).is_ok_and(|g| g.is_match(text));
         self.known.iter().position(|entry| {
             fits(&entry.check, check)
+                && entry.surface.is_none_or(|only| only == surface)
                 && entry.scenario.as_deref().is_none_or(|pattern| fits(pattern, scenario))
                 && matches(values, entry.when.iter().map(|(k, v)| (k.as_str(), v)))
         })
+    }
+
+    /// Entries whose last day was before this one (`2026-11-24`), as texts.
+    pub fn expired(&self, today: &str) -> Vec<String> {
+        // Days in this form are ordered like their texts.
+        let over = |entry: &&Entry| entry.expires.as_deref().is_some_and(|last| last < today);
+        self.known.iter().filter(over).map(|entry| entry.check.clone()).collect()
     }
 
     /// Entries that list no check of the catalogue, as texts.
@@ -85,6 +116,11 @@ impl KnownFailures {
         let unused = self.known.iter().zip(used).filter(|(_, used)| !**used);
         unused.map(|(entry, _)| entry.check.clone()).collect()
     }
+}
+
+fn is_day(text: &str) -> bool {
+    text.parse::<toml::value::Datetime>()
+        .is_ok_and(|d| d.date.is_some() && d.time.is_none() && d.offset.is_none())
 }
 
 /// A glob over a path with slashes: `*` stays within a part.
@@ -130,10 +166,10 @@ mod tests {
         .expect("a good list");
         let token = [("endpoint".to_owned(), Value::from("token"))];
         let other = [("endpoint".to_owned(), Value::from("discovery"))];
-        assert_eq!(list.entry("timeouts/hang#gives-up", "timeouts/hang", &token), Some(0));
-        assert_eq!(list.entry("timeouts/hang#gives-up", "timeouts/hang", &other), None);
-        assert_eq!(list.entry("timeouts/hang#recovers", "timeouts/hang", &token), None);
-        assert_eq!(list.entry("timeouts/a/hang#gives-up", "timeouts/a/hang", &token), None);
+        assert_eq!(list.entry("timeouts/hang#gives-up", "timeouts/hang", Surface::Query, &token), Some(0));
+        assert_eq!(list.entry("timeouts/hang#gives-up", "timeouts/hang", Surface::Query, &other), None);
+        assert_eq!(list.entry("timeouts/hang#recovers", "timeouts/hang", Surface::Query, &token), None);
+        assert_eq!(list.entry("timeouts/a/hang#gives-up", "timeouts/a/hang", Surface::Query, &token), None);
     }
 
     #[test]
@@ -143,8 +179,28 @@ mod tests {
             "[[known]]\ncheck = \"rules#*\"\nscenario = \"expiry/*\"\nreason = \"r\"\ndate = \"2026-11-24\"\n",
         )
         .expect("a good list");
-        assert_eq!(list.entry("rules#ends-cleanly", "expiry/x", &[]), Some(0));
-        assert_eq!(list.entry("rules#ends-cleanly", "timeouts/hang", &[]), None);
+        assert_eq!(list.entry("rules#ends-cleanly", "expiry/x", Surface::Query, &[]), Some(0));
+        assert_eq!(list.entry("rules#ends-cleanly", "timeouts/hang", Surface::Query, &[]), None);
+    }
+
+    #[test]
+    fn an_entry_can_be_for_one_surface_and_for_a_time() {
+        let list = KnownFailures::parse(
+            "k.toml",
+            "[[known]]\ncheck = \"a/b#c\"\nsurface = \"health\"\nreason = \"r\"\ndate = \"2026-11-24\"\nexpires = \"2026-12-31\"\n",
+        )
+        .expect("a good list");
+        assert_eq!(list.entry("a/b#c", "a/b", Surface::Health, &[]), Some(0));
+        assert_eq!(list.entry("a/b#c", "a/b", Surface::Query, &[]), None);
+        assert_eq!(list.expired("2026-12-31"), Vec::<String>::new());
+        assert_eq!(list.expired("2027-01-01"), ["a/b#c"]);
+    }
+
+    #[test]
+    fn a_day_is_a_day() {
+        let text = "[[known]]\ncheck = \"a#b\"\nreason = \"r\"\ndate = \"2026-02-30\"\n";
+        let errors = KnownFailures::parse("k.toml", text).expect_err("no such day").to_string();
+        assert!(errors.contains("k.toml:4:8") && errors.contains("`date` is no day"), "{errors}");
     }
 
     #[test]

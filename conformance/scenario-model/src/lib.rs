@@ -4,6 +4,7 @@
 //! and events become verdicts and a report (`judge`, `report`). This crate does no I/O, reads no clock, and knows no
 //! runtime and no network.
 
+pub mod baseline;
 pub mod bundle;
 pub mod catalogue;
 pub mod clause;
@@ -16,6 +17,7 @@ pub mod known_failures;
 pub mod lint;
 pub mod load;
 pub mod manifest;
+pub mod merge;
 pub mod moment;
 pub mod plan;
 pub mod report;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::clause::Clause;
 use crate::diagnostic::Diagnostic;
 use crate::event::{Event, Fact, Reply, Said, StepBegin, StepEnd, SubjectExit};
 use crate::judge::{Context, judge};
 use crate::load::ResolvedCheck;
-use crate::scenario::{Op, Scenario, Step, Surface};
+use crate::scenario::{Scenario, Step, Surface};
 use crate::trace::Trace;
 use crate::verdict::Outcome;
 
@@ -20,6 +21,7 @@ pub fn silent_check(check: &ResolvedCheck, steps: &[Step]) -> Vec<Diagnostic> {
     let scenario = Scenario {
         title: String::new(),
         since: None,
+        pending: false,
         profiles: Vec::new(),
         needs: Vec::new(),
         needs_if: Vec::new(),
@@ -43,7 +45,7 @@ fn silent(check: &ResolvedCheck, scenario: &Scenario) -> Vec<Diagnostic> {
         ("is not even started", None),
     ];
     for (name, said) in doers {
-        let trace = Trace::new(said.map_or_else(Vec::new, |said| idle(scenario, said)));
+        let trace = Trace::new(said.map_or_else(Vec::new, |said| idle(scenario, check, said)));
         let context = Context { scenario, surface: Surface::Query, words: &words };
         if judge(check, &trace, context).outcome == Outcome::Pass {
             let place = check.places.first().cloned().unwrap_or(0..0);
@@ -57,11 +59,16 @@ fn silent(check: &ResolvedCheck, scenario: &Scenario) -> Vec<Diagnostic> {
 }
 
 /// The trace of a subject that answers so and never touches the network.
-fn idle(scenario: &Scenario, said: Said) -> Vec<Event> {
+fn idle(scenario: &Scenario, check: &ResolvedCheck, said: Said) -> Vec<Event> {
+    let literal = check.requires.iter().chain(&check.expect).filter_map(|clause| match clause {
+        Clause::Step { says, .. } => says.as_deref(),
+        Clause::Count { .. } | Clause::Every { .. } => None,
+    });
+    let literal = literal.collect::<Vec<_>>().join(" ");
     let mut events = Vec::new();
     let mut push =
         |fact| events.push(Event { seq: events.len() as u64, at_us: events.len() as u64 * 1000, fact });
-    for step in scenario.step.iter().filter(|s| s.op != Op::World) {
+    for step in scenario.step.iter().filter(|s| s.op.is_call()) {
         push(Fact::StepBegin(StepBegin {
             step: step.id.clone(),
             op: "query".into(),
@@ -69,7 +76,7 @@ fn idle(scenario: &Scenario, said: Said) -> Vec<Event> {
             calls: step.parallel,
         }));
         // The best that a subject without traffic could say: every word that a check might ask for.
-        let everything = "issuer client_id client_secret discovery token authentication".to_owned();
+        let everything = format!("issuer client_id client_secret discovery token authentication {literal}");
         let reply = |n| Reply {
             marker: format!("{}.{n}", step.id),
             said,

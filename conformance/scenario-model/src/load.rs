@@ -10,7 +10,10 @@ use crate::diagnostic::{Diagnostic, FileErrors, Span, word_help};
 use crate::document::Document;
 use crate::event::Vocabulary;
 use crate::lint;
-use crate::scenario::{Check, Level, Op, Scenario, Scheme, TlsTrouble};
+use crate::plan::permutation_id;
+use crate::scenario::{
+    Check, IssuerFault, IssuerName, Level, Op, Scenario, Scheme, ServerFault, Surface, TlsTrouble,
+};
 
 /// A scenario file that was read without a mistake.
 #[derive(Debug, Clone)]
@@ -63,7 +66,16 @@ pub fn load_scenario(id: &str, file: &str, text: &str, words: &Vocabulary) -> Re
     let document = Document::parse(file, text)?;
     let mut wrong = Vec::new();
     let mut combinations = Vec::new();
+    let mut names = BTreeSet::new();
     for values in combine(&document, &mut wrong) {
+        let name = permutation_id(id, &values, Surface::Query);
+        if !names.insert(name.clone()) {
+            let message = format!("two permutations are named `{name}`");
+            wrong.push(
+                Diagnostic::new(document.span("/matrix"), message)
+                    .with_help("`1` and `\"1\"` look the same in a name"),
+            );
+        }
         let mut value = document.value.clone();
         fill(&document, &mut value, "", &values, &mut wrong);
         match document.read::<Scenario>(&value) {
@@ -266,43 +278,68 @@ fn check_steps(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnos
         if step.op == Op::World && step.set == crate::scenario::WorldSet::default() {
             said(at("op"), "a `world` step needs `set`".into(), None);
         }
+        if step.op != Op::World && step.set != crate::scenario::WorldSet::default() {
+            said(at("set"), "`set` belongs to a `world` step".into(), None);
+        }
+        let asks_only_queries = step.op == Op::Query && scenario.surfaces == [Surface::Query];
+        if step.deadline.is_some() && !asks_only_queries {
+            said(
+                at("deadline"),
+                "only a query has a deadline".into(),
+                Some("health checks and metadata calls cannot be given one".into()),
+            );
+        }
+        if step.op == Op::World && step.wait.is_some() {
+            said(at("wait"), "a `world` step is not waited for".into(), None);
+        }
         if !seen.insert(&step.id) {
             said(at("id"), format!("two steps are named `{}`", step.id), None);
         }
     }
+    check_profile(document, scenario, wrong);
     check_faults(document, scenario, wrong);
 }
 
-fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
-    for (nth, fault) in scenario.world.issuer.fault.iter().enumerate() {
-        let kinds = [
-            fault.status.is_some(),
-            fault.patch.is_some(),
-            fault.redirect.is_some(),
-            fault.echo.is_some(),
-            fault.refused,
-            fault.reset,
-            fault.tls.is_some(),
-        ];
-        if kinds.iter().filter(|k| **k).count() != 1 {
-            wrong.push(
-                Diagnostic::new(
-                    document.span(&format!("/world/issuer/fault/{nth}")),
-                    "a fault does one thing",
-                )
-                .with_help("exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`, `tls`"),
-            );
-        }
-        if fault.tls == Some(TlsTrouble::Unexpected) {
-            wrong.push(
-                Diagnostic::new(
-                    document.span(&format!("/world/issuer/fault/{nth}/tls")),
-                    "an issuer's TLS is never `unexpected`",
-                )
-                .with_help("it is of a server with `plaintext = true`"),
-            );
+/// What a profile decides cannot be said again, and what needs one cannot be said without.
+fn check_profile(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
+    use crate::scenario::{Alg, ClientAuth, Provider, TokenForm};
+    let issuer = &scenario.world.issuer;
+    let mut said = |at: String, message: &str| wrong.push(Diagnostic::new(document.span(&at), message));
+    let own = [
+        ("trailing_slash", issuer.trailing_slash),
+        ("client_auth", issuer.client_auth != ClientAuth::default()),
+        ("token", issuer.token != TokenForm::default()),
+        ("alg", issuer.alg != Alg::default()),
+        ("expires_in", issuer.expires_in.is_some()),
+        ("require", !issuer.require.is_empty()),
+        ("token_on_another_host", issuer.token_on_another_host),
+    ];
+    for (key, _) in own.into_iter().filter(|(_, written)| *written && issuer.profile.is_some()) {
+        said(format!("/world/issuer/{key}"), "the `profile` decides this");
+    }
+    if !issuer.without.is_empty() && issuer.profile != Some(Provider::EntraV1) {
+        said("/world/issuer/without".into(), "only the profile `entra-v1` has this quirk");
+    }
+    for (nth, session) in scenario.session.iter().enumerate().filter(|(_, s)| s.oauth.as_documented) {
+        let at = format!("/session/{nth}/oauth/as_documented");
+        if issuer.profile.is_none() || session.issuer != IssuerName::Main {
+            said(at, "`as_documented` needs an issuer with a `profile`");
+        } else if session.oauth.scope.is_some() || session.oauth.audience.is_some() {
+            said(at, "`as_documented` decides `scope` and `audience`");
         }
     }
+}
+
+fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
+    check_issuer_faults(document, "/world/issuer/fault", &scenario.world.issuer.fault, wrong);
+    check_server_faults(document, "/world/server/fault", scenario, &scenario.world.server.fault, wrong);
+    for (nth, step) in scenario.step.iter().enumerate() {
+        let faults = step.set.issuer_fault.as_deref().unwrap_or_default();
+        check_issuer_faults(document, &format!("/step/{nth}/set/issuer_fault"), faults, wrong);
+        let faults = step.set.server_fault.as_deref().unwrap_or_default();
+        check_server_faults(document, &format!("/step/{nth}/set/server_fault"), scenario, faults, wrong);
+    }
+    check_clients(document, scenario, wrong);
     check_tls(document, scenario, wrong);
     for (nth, session) in scenario.session.iter().enumerate() {
         for (key, value) in
@@ -381,6 +418,119 @@ fn check_tls(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnosti
         if (step.users.is_some() || step.forwarded) && step.user.is_none() {
             let key = if step.forwarded { "forwarded" } else { "users" };
             said(&format!("/step/{nth}/{key}"), &format!("`{key}` needs `user`"), "whose would it be");
+        }
+    }
+}
+
+fn kinds_of(fault: &IssuerFault) -> [(&'static str, bool); 15] {
+    [
+        ("status", fault.status.is_some()),
+        ("patch", fault.patch.is_some()),
+        ("redirect", fault.redirect.is_some()),
+        ("echo", fault.echo.is_some()),
+        ("refused", fault.refused),
+        ("reset", fault.reset),
+        ("answer", fault.answer.is_some()),
+        ("content_type", fault.content_type.is_some()),
+        ("but_status", fault.but_status.is_some()),
+        ("long_token", fault.long_token.is_some()),
+        ("delay", fault.delay.is_some()),
+        ("connection", fault.connection.is_some()),
+        ("stall", fault.stall.is_some()),
+        ("redirect_within", fault.redirect_within.is_some()),
+        ("tls", fault.tls.is_some()),
+    ]
+}
+
+/// The longest token that an issuer makes.
+const LONGEST_TOKEN: u32 = 1 << 20;
+
+fn check_issuer_faults(
+    document: &Document,
+    place: &str,
+    faults: &[IssuerFault],
+    wrong: &mut Vec<Diagnostic>,
+) {
+    for (nth, fault) in faults.iter().enumerate() {
+        let at = format!("{place}/{nth}");
+        let kinds = kinds_of(fault);
+        if kinds.iter().filter(|(_, there)| *there).count() != 1 {
+            let names: Vec<String> = kinds.iter().map(|(name, _)| format!("`{name}`")).collect();
+            wrong.push(
+                Diagnostic::new(document.span(&at), "a fault does one thing")
+                    .with_help(format!("exactly one of {}", names.join(", "))),
+            );
+        }
+        let statuses = [
+            ("status", fault.status),
+            ("but_status", fault.but_status),
+            ("redirect", fault.redirect),
+            ("redirect_within", fault.redirect_within),
+            ("echo", fault.echo),
+        ];
+        for (key, _) in statuses.iter().filter(|(_, of)| of.is_some_and(|s| !(100..600).contains(&s))) {
+            let span = document.span(&format!("{at}/{key}"));
+            wrong.push(Diagnostic::new(span, format!("`{key}` must be from 100 to 599")));
+        }
+        if fault.tls == Some(TlsTrouble::Unexpected) {
+            let span = document.span(&format!("{at}/tls"));
+            wrong.push(
+                Diagnostic::new(span, "an issuer's TLS is never `unexpected`")
+                    .with_help("it is of a server with `plaintext = true`"),
+            );
+        }
+        if fault.long_token.is_some_and(|bytes| bytes > LONGEST_TOKEN) {
+            let span = document.span(&format!("{at}/long_token"));
+            wrong.push(Diagnostic::new(span, format!("`long_token` must be at most {LONGEST_TOKEN}")));
+        }
+    }
+}
+
+/// A session that is the client of another, or takes its place, names one that stands before it.
+fn check_clients(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
+    for (nth, session) in scenario.session.iter().enumerate() {
+        let before: Vec<&str> = scenario.session[..nth].iter().map(|s| s.id.as_str()).collect();
+        for (key, named) in [("client_of", &session.client_of), ("replaces", &session.replaces)] {
+            if let Some(named) = named.as_ref().filter(|named| !before.contains(&named.as_str())) {
+                let span = document.span(&format!("/session/{nth}/{key}"));
+                wrong.push(
+                    Diagnostic::new(span, format!("`{key}` names `{named}`, which is no earlier session"))
+                        .with_help(word_help(named, before.iter().copied())),
+                );
+            }
+        }
+        let own = session.oauth.client_id.is_some() || session.oauth.client_secret.is_some();
+        if session.client_of.is_some() && own {
+            let span = document.span(&format!("/session/{nth}/client_of"));
+            wrong.push(Diagnostic::new(span, "`client_of` goes with no `client_id` and no `client_secret`"));
+        }
+    }
+}
+
+fn check_server_faults(
+    document: &Document,
+    place: &str,
+    scenario: &Scenario,
+    faults: &[ServerFault],
+    wrong: &mut Vec<Diagnostic>,
+) {
+    let sessions: Vec<&str> =
+        scenario.session.iter().map(|s| s.id.as_str()).chain(std::iter::once("a")).collect();
+    for (nth, fault) in faults.iter().enumerate() {
+        let kinds =
+            [fault.code.is_some(), fault.breaks.is_some(), fault.delay.is_some(), fault.slow.is_some()];
+        if kinds.iter().filter(|k| **k).count() != 1 {
+            wrong.push(
+                Diagnostic::new(document.span(&format!("{place}/{nth}")), "a fault does one thing")
+                    .with_help("exactly one of `code`, `breaks`, `delay`, `slow`"),
+            );
+        }
+        if let Some(session) = fault.session.as_deref().filter(|s| !sessions.contains(s)) {
+            let span = document.span(&format!("{place}/{nth}/session"));
+            wrong.push(
+                Diagnostic::new(span, format!("unknown session `{session}`"))
+                    .with_help(word_help(session, sessions.iter().copied())),
+            );
         }
     }
 }

@@ -92,6 +92,9 @@ pub struct Declares {
     /// It can be told for which user a query is.
     #[serde(default)]
     pub users: bool,
+    /// A query can be given a deadline.
+    #[serde(default)]
+    pub deadlines: bool,
 }
 
 /// What a subject can do with OAuth.
@@ -194,6 +197,13 @@ impl Manifest {
                 );
             }
         }
+        if manifest.drive == Drive::GrafanaPlugin && manifest.declares.deadlines {
+            let span = document.span("/declares/deadlines");
+            wrong.push(
+                Diagnostic::new(span, "a Grafana plugin is not told of deadlines")
+                    .with_help("leave `deadlines` out: only the stdio protocol has them"),
+            );
+        }
         for key in manifest.options.keys().filter(|k| !NEUTRAL_KEYS.contains(&k.as_str())) {
             let span = document.key_span(&format!("/options/{key}"));
             wrong.push(
@@ -221,6 +231,11 @@ impl Manifest {
             Need::Users => self.declares.users,
             Need::AttributionSwitch => option("attribution.off"),
             Need::Plaintext => self.declares.tls == TlsDeclared::Optional,
+            Need::Deadlines => self.declares.deadlines,
+            Need::OwnProcess => match self.drive {
+                Drive::Stdio => true,
+                Drive::GrafanaPlugin => false,
+            },
         }
     }
 

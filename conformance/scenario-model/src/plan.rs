@@ -162,6 +162,14 @@ fn not_applicable(combination: &Combination, surface: Surface, manifest: &Manife
     if !manifest.has_surface(surface) {
         return Some(format!("the subject has no surface `{}`", word(surface)));
     }
+    let asked = combination.scenario.step.iter().filter_map(|step| match step.op {
+        Op::Health => Some(Surface::Health),
+        Op::Tables => Some(Surface::Tables),
+        Op::Query | Op::World | Op::Restart => None,
+    });
+    if let Some(lacking) = asked.into_iter().find(|surface| !manifest.has_surface(*surface)) {
+        return Some(format!("the subject has no surface `{}`", word(lacking)));
+    }
     let missing = needs(combination).into_iter().find(|need| !manifest.has(*need))?;
     Some(format!("the subject does not declare `{}`", word(missing)))
 }
@@ -175,14 +183,15 @@ fn needs(combination: &Combination) -> Vec<Need> {
         }
     }
     let a_is_written = scenario.session.iter().any(|s| s.id == "a");
-    if !a_is_written && scenario.step.iter().any(|s| s.session == "a" && s.op != Op::World) {
+    if !a_is_written && scenario.step.iter().any(|s| s.session == "a" && s.op.is_call()) {
         needs.push(Need::Oauth);
     }
     for session in &scenario.session {
         needs.push(session.auth.into());
         needs.extend(session.also.iter().map(|auth| Need::from(*auth)));
-        needs.extend(session.oauth.scope.as_ref().map(|_| Need::Scope));
-        needs.extend(session.oauth.audience.as_ref().map(|_| Need::Audience));
+        let oauth = session.oauth.at(&scenario.world.issuer);
+        needs.extend(oauth.scope.as_ref().map(|_| Need::Scope));
+        needs.extend(oauth.audience.as_ref().map(|_| Need::Audience));
         needs.extend(session.attribution.filter(|on| !on).map(|_| Need::AttributionSwitch));
     }
     if scenario.world.server.plaintext {
@@ -190,6 +199,9 @@ fn needs(combination: &Combination) -> Vec<Need> {
     }
     if scenario.step.iter().any(|s| s.user.is_some()) {
         needs.push(Need::Users);
+    }
+    if scenario.step.iter().any(|s| s.deadline.is_some()) {
+        needs.push(Need::Deadlines);
     }
     needs
 }

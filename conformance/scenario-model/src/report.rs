@@ -43,6 +43,8 @@ pub struct Report {
     pub exit: ExitCode,
     /// Entries of the known-failures list that list no check any more.
     pub unmatched_entries: Vec<String>,
+    /// Entries of the known-failures list whose last day is past.
+    pub expired_entries: Vec<String>,
     /// One for each planned permutation, in the order of the plan.
     pub rows: Vec<Row>,
 }
@@ -144,8 +146,9 @@ impl Judge {
             let mut row = self.row(planned, combination, bundle);
             if let Some(known) = &header.known_failures {
                 for verdict in &mut row.checks {
-                    if let Some(entry) = known.list.entry(&verdict.check, &planned.scenario, &planned.values)
-                    {
+                    let (scenario, values) = (&planned.scenario, &planned.values);
+                    let listing = known.list.entry(&verdict.check, scenario, planned.surface, values);
+                    if let Some(entry) = listing {
                         listed[entry] = true;
                         known_failures::apply(verdict);
                     }
@@ -176,6 +179,9 @@ impl Judge {
                 verdict.findings.clear();
             }
         }
+        if combination.scenario.pending {
+            checks.iter_mut().for_each(unscored);
+        }
         Row {
             permutation: planned.id.clone(),
             scenario: planned.scenario.clone(),
@@ -188,6 +194,13 @@ impl Judge {
             repeated: ran.map_or(0, |(ran, _)| ran.repeated),
             checks,
         }
+    }
+}
+
+/// A pending scenario is shown and decides nothing.
+fn unscored(verdict: &mut CheckVerdict) {
+    if matches!(verdict.outcome, Outcome::Fail | Outcome::NotTestable | Outcome::Warn) {
+        verdict.outcome = Outcome::Info;
     }
 }
 
@@ -230,9 +243,11 @@ fn assemble(bundle: &Bundle, rows: Vec<Row>, listed: &[bool]) -> Report {
         }
         None => Vec::new(),
     };
+    let day = header.started.get(..10).unwrap_or_default();
+    let expired = header.known_failures.as_ref().map_or(Vec::new(), |known| known.list.expired(day));
     let counts = Counts::of(rows.iter().flat_map(|r| r.checks.iter().map(|c| c.outcome)));
-    let rules =
-        ExitRules { deny_should: header.deny_should, unmatched_entries: unmatched.len(), partial: !complete };
+    let stale_entries = unmatched.len() + expired.len();
+    let rules = ExitRules { deny_should: header.deny_should, stale_entries, partial: !complete };
     Report {
         format: 1,
         tool: header.tool.clone(),
@@ -241,13 +256,17 @@ fn assemble(bundle: &Bundle, rows: Vec<Row>, listed: &[bool]) -> Report {
         calibration: header.calibration,
         requirements: header.requirements.clone(),
         seed: header.seed,
-        selection: header.selection.clone(),
+        selection: match header.shard {
+            Some((index, count)) => format!("{}; shard {index}/{count}", header.selection),
+            None => header.selection.clone(),
+        },
         partial: !complete,
         planned: counts.planned(),
         permutations: Counts::of(rows.iter().map(|r| r.outcome)),
         exit: exit_code(&counts, rules),
         counts,
         unmatched_entries: unmatched,
+        expired_entries: expired,
         rows,
     }
 }

@@ -17,6 +17,9 @@ use crate::scenario::Level;
 pub struct Requirements {
     /// Name of the set.
     pub set: String,
+    /// SHA-256 of the sentences once the set is published: from then on a changed sentence needs a new set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<String>,
     /// The sentences.
     pub requirement: Vec<Requirement>,
 }
@@ -46,7 +49,7 @@ impl Requirements {
         let document = Document::parse(file, text)?;
         let set: Self = document.read_all()?;
         let mut seen = BTreeSet::new();
-        let doubles: Vec<Diagnostic> = set
+        let mut wrong: Vec<Diagnostic> = set
             .requirement
             .iter()
             .enumerate()
@@ -58,12 +61,22 @@ impl Requirements {
                 )
             })
             .collect();
-        if doubles.is_empty() { Ok(set) } else { Err(document.errors(doubles)) }
+        if let Some(frozen) = set.frozen.as_ref().filter(|frozen| **frozen != set.hash()) {
+            wrong.push(
+                Diagnostic::new(
+                    document.span("/frozen"),
+                    format!("set {} was changed after it was frozen", set.set),
+                )
+                .with_help(format!("the sentences hash to {}, not to {frozen}: start a new set", set.hash())),
+            );
+        }
+        if wrong.is_empty() { Ok(set) } else { Err(document.errors(wrong)) }
     }
 
     /// SHA-256 of the sentences, as hexadecimal: it stands in every result.
     pub fn hash(&self) -> String {
-        let text = serde_json::to_string(self).expect("plain data");
+        let sentences = Self { frozen: None, ..self.clone() };
+        let text = serde_json::to_string(&sentences).expect("plain data");
         Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
     }
 
@@ -94,4 +107,24 @@ fn unknown_requirement(check: &ResolvedCheck, id: &str, known: &[&str]) -> Diagn
     let place = check.places.first().cloned().unwrap_or(0..0);
     Diagnostic::new(place, format!("check `{}` covers `{id}`, which no requirement is", check.id))
         .with_help(word_help(id, known.iter().copied()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPEN: &str = "set = \"2026.9\"\n[[requirement]]\nid = \"FC-X-1\"\nkeyword = \"MUST\"\ntext = \"It works.\"\nsource = \"this suite\"\n";
+
+    #[test]
+    fn a_frozen_set_does_not_change() {
+        let hash = Requirements::parse("r.toml", OPEN).expect("a good set").hash();
+        let frozen = OPEN.replace("\n[[", &format!("\nfrozen = \"{hash}\"\n[["));
+        assert_eq!(Requirements::parse("r.toml", &frozen).expect("unchanged").hash(), hash);
+        let changed = frozen.replace("It works.", "It works well.");
+        let errors = Requirements::parse("r.toml", &changed).expect_err("changed").to_string();
+        assert!(
+            errors.contains("r.toml:2:") && errors.contains("was changed after it was frozen"),
+            "{errors}"
+        );
+    }
 }

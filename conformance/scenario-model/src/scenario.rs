@@ -17,6 +17,9 @@ pub struct Scenario {
     pub title: String,
     /// The requirement set in which it first stood.
     pub since: Option<String>,
+    /// It is run and shown, and decides nothing: for the time until a requirement set takes it in.
+    #[serde(default)]
+    pub pending: bool,
     /// Profiles that hold it.
     pub profiles: Vec<Profile>,
     /// What a subject must have declared for this to apply.
@@ -94,6 +97,10 @@ pub enum Need {
     AttributionSwitch,
     /// It connects without TLS.
     Plaintext,
+    /// A query can be given a deadline.
+    Deadlines,
+    /// Each permutation has a process of its own, so that its end can be judged.
+    OwnProcess,
 }
 
 /// More needs for some values of the matrix.
@@ -166,6 +173,14 @@ pub struct Issuer {
     pub stall: Option<Stall>,
     /// Other ways to misbehave.
     pub fault: Vec<IssuerFault>,
+    /// The token endpoint is on another host name than discovery.
+    pub token_on_another_host: bool,
+    /// The provider that it is like; `path` is then the tenant's.
+    pub profile: Option<Provider>,
+    /// In what it is not like the provider.
+    pub without: Vec<Quirk>,
+    /// Seconds that its clock is ahead of ours; less than zero: behind.
+    pub clock_ahead: i32,
     /// The only version of TLS that it speaks.
     pub tls_version: Option<TlsVersion>,
 }
@@ -201,6 +216,97 @@ pub enum TlsTrouble {
     Missing,
     /// There is one, although clients are told that there is none: of a server with `plaintext`.
     Unexpected,
+}
+
+/// A provider whose ways are known; `fixtures/providers` has them with their sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Provider {
+    /// Auth0.
+    Auth0,
+    /// Amazon Cognito.
+    Cognito,
+    /// Microsoft Entra ID, v1.0.
+    EntraV1,
+    /// Microsoft Entra ID, v2.0.
+    EntraV2,
+    /// Google.
+    Google,
+    /// Keycloak.
+    Keycloak,
+    /// Okta, custom authorization server.
+    OktaCustom,
+    /// Okta, org authorization server.
+    OktaOrg,
+    /// PingFederate.
+    Ping,
+}
+
+impl Provider {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Auth0,
+        Self::Cognito,
+        Self::EntraV1,
+        Self::EntraV2,
+        Self::Google,
+        Self::Keycloak,
+        Self::OktaCustom,
+        Self::OktaOrg,
+        Self::Ping,
+    ];
+
+    /// The name of its profile.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth0 => "auth0",
+            Self::Cognito => "cognito",
+            Self::EntraV1 => "entra-v1",
+            Self::EntraV2 => "entra-v2",
+            Self::Google => "google",
+            Self::Keycloak => "keycloak",
+            Self::OktaCustom => "okta-custom",
+            Self::OktaOrg => "okta-org",
+            Self::Ping => "ping",
+        }
+    }
+
+    /// The scope that its documentation tells a client to configure, without which there is no token.
+    pub fn scope(self) -> Option<&'static str> {
+        match self {
+            Self::EntraV2 => Some("https://flight.example.test/.default"),
+            Self::OktaCustom => Some("flight.read"),
+            Self::Auth0
+            | Self::Cognito
+            | Self::EntraV1
+            | Self::Google
+            | Self::Keycloak
+            | Self::OktaOrg
+            | Self::Ping => None,
+        }
+    }
+
+    /// The audience that its documentation tells a client to configure, without which the token is for nobody.
+    pub fn audience(self) -> Option<&'static str> {
+        (self == Self::Auth0).then_some("https://flight.example.test")
+    }
+}
+
+/// Something that a provider does in its own way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quirk {
+    /// Its document names another issuer than the one that was asked for it.
+    Issuer,
+}
+
+impl Quirk {
+    /// Its name in the profile.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Issuer => "issuer",
+        }
+    }
 }
 
 /// Scheme of an issuer.
@@ -302,7 +408,10 @@ pub enum StallHow {
     SynBlackhole,
 }
 
-/// A way in which an issuer misbehaves: exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`, `tls`.
+/// A way in which an issuer misbehaves: exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`, `answer`,
+/// `content_type`, `but_status`, `long_token`, `delay`, `redirect_within`, `connection`, `stall`, `tls`. In `body` and `patch` the text
+/// `<secret>` stands for the secret of the issuer's first session; in `patch` also `<issuer>`, `<elsewhere>` and
+/// `<plain-elsewhere>` for addresses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerFault {
@@ -320,7 +429,8 @@ pub struct IssuerFault {
     pub headers: BTreeMap<String, String>,
     /// Body for `status`.
     pub body: Option<String>,
-    /// A JSON merge patch (RFC 7396) of the right answer, `null` written as `"<absent>"`.
+    /// A JSON merge patch (RFC 7396) of the right answer, `null` written as `"<absent>"`; in strings `<issuer>` is the
+    /// published issuer, `<elsewhere>` another origin that records what reaches it, `<plain-elsewhere>` one without TLS.
     pub patch: Option<BTreeMap<String, Value>>,
     /// Redirect with this status to another origin, which records what reaches it.
     pub redirect: Option<u16>,
@@ -332,8 +442,68 @@ pub struct IssuerFault {
     /// The connection is reset.
     #[serde(default)]
     pub reset: bool,
+    /// Something else than the right answer, or less, or more.
+    pub answer: Option<AnswerFault>,
+    /// The right answer under this media type; under none if empty.
+    pub content_type: Option<String>,
+    /// The right answer with this status.
+    pub but_status: Option<u16>,
+    /// The right answer with an access token of at least so many bytes, which is valid.
+    pub long_token: Option<u32>,
+    /// The right answer, so much later.
+    pub delay: Option<Seconds>,
+    /// Redirect with this status to the same endpoint, which then answers well.
+    pub redirect_within: Option<u16>,
+    /// The connection does not hold.
+    pub connection: Option<BrokenConnection>,
+    /// It never gets done.
+    pub stall: Option<StallHow>,
     /// Something is wrong with TLS; the endpoint has a port of its own then.
     pub tls: Option<TlsTrouble>,
+}
+
+/// What an issuer makes of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerFault {
+    /// A page, as a captive portal sends it, with status 200.
+    Html,
+    /// No body.
+    Empty,
+    /// JSON that ends too early, in an answer of the right length.
+    CutShort,
+    /// Ten thousand arrays in each other.
+    DeeplyNested,
+    /// A body that never ends.
+    Endless,
+    /// The right answer, compressed although nobody asked for that.
+    Gzip,
+    /// The right answer behind a byte order mark.
+    ByteOrderMark,
+    /// Each member twice, first with a wrong value.
+    DuplicateMembers,
+    /// The connection is closed in the middle of the body.
+    Truncated,
+    /// The connection is reset in the middle of the body.
+    ResetMidBody,
+    /// The connection is closed instead of an answer.
+    ClosedUnanswered,
+}
+
+/// How a connection to an issuer does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BrokenConnection {
+    /// Nothing listens.
+    Refused,
+    /// It is accepted and reset.
+    Reset,
+    /// The TLS handshake fails: the issuer speaks an old version only.
+    TlsAborted,
+    /// It is closed after the request, without a byte of an answer.
+    Unanswered,
+    /// It is closed in the middle of the answer's body.
+    CutShort,
 }
 
 /// The Flight SQL server. It takes the ways in that the sessions use.
@@ -397,14 +567,14 @@ pub enum FlightMethod {
     Handshake,
 }
 
-/// A way in which the Flight SQL server misbehaves on statement queries.
+/// A way in which the Flight SQL server misbehaves on statement queries: exactly one of `code`, `breaks`, `delay`, `slow`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServerFault {
-    /// On which method.
-    pub rpc: FlightMethod,
+    /// On which method; on any unless said.
+    pub rpc: Option<FlightMethod>,
     /// The gRPC code.
-    pub code: Code,
+    pub code: Option<Code>,
     /// At which moment of the answer.
     #[serde(default)]
     pub at: AnswerMoment,
@@ -413,6 +583,29 @@ pub struct ServerFault {
     pub after: u32,
     /// So many calls are hit; all unless said.
     pub times: Option<u32>,
+    /// The answer breaks off without a code.
+    pub breaks: Option<Breaks>,
+    /// The right answer comes so much later.
+    pub delay: Option<Seconds>,
+    /// So long before each message of the right answer.
+    pub slow: Option<Seconds>,
+    /// Only on calls of this session.
+    pub session: Option<String>,
+    /// Also on calls that are no statements, what a client asks at connect for instance.
+    #[serde(default)]
+    pub every_call: bool,
+}
+
+/// How an answer breaks off without a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Breaks {
+    /// Nothing more comes, and the stream stays open.
+    Silence,
+    /// The stream is reset.
+    Reset,
+    /// The connection is closed.
+    Disconnect,
 }
 
 /// A gRPC code.
@@ -462,6 +655,10 @@ pub struct Session {
     pub oauth: OauthSettings,
     /// The attribution switch, if the subject has one.
     pub attribution: Option<bool>,
+    /// It is the same client as this session: its id, and its secret too unless `wrong_secret` is set.
+    pub client_of: Option<String>,
+    /// It takes the place of this session, as saved settings do: that is closed first, and this one has its name.
+    pub replaces: Option<String>,
     /// Which server: `main` or `healthy`.
     #[serde(default)]
     pub server: ServerName,
@@ -534,6 +731,21 @@ pub struct OauthSettings {
     pub issuer_form: IssuerForm,
     /// The secret that the client has is not the registered one.
     pub wrong_secret: bool,
+    /// Scope and audience are what the documentation of the issuer's `profile` tells a client to configure.
+    pub as_documented: bool,
+}
+
+impl OauthSettings {
+    /// With scope and audience filled in, for a session of this issuer.
+    #[must_use]
+    pub fn at(&self, issuer: &Issuer) -> Self {
+        let mut settings = self.clone();
+        if let Some(provider) = issuer.profile.filter(|_| settings.as_documented) {
+            settings.scope = provider.scope().map(str::to_owned);
+            settings.audience = provider.audience().map(str::to_owned);
+        }
+        settings
+    }
 }
 
 /// What becomes of a setting that is not kept.
@@ -584,6 +796,10 @@ pub struct Step {
     /// For `world`: what to change.
     #[serde(default)]
     pub set: WorldSet,
+    /// For `query`: the subject is told to give up after this time.
+    pub deadline: Option<Seconds>,
+    /// Its answer is not waited for longer than this; the call goes on.
+    pub wait: Option<Seconds>,
     /// So many users take turns: `{n}` counts up to this and begins again.
     pub users: Option<u32>,
     /// The user's own token and cookie come with the request.
@@ -611,6 +827,18 @@ pub enum Op {
     Tables,
     /// Changes the world.
     World,
+    /// Ends the subject and starts it anew; its sessions are opened again when they are needed.
+    Restart,
+}
+
+impl Op {
+    /// It is asked of a session.
+    pub fn is_call(self) -> bool {
+        match self {
+            Self::Query | Self::Health | Self::Tables => true,
+            Self::World | Self::Restart => false,
+        }
+    }
 }
 
 /// Changes of a world.
@@ -627,6 +855,10 @@ pub struct WorldSet {
     pub rotate_keys: bool,
     /// The server refuses every token that it has seen.
     pub refuse_tokens: bool,
+    /// New faults for the server instead of the old ones; an empty list ends them.
+    pub server_fault: Option<Vec<ServerFault>>,
+    /// The issuer closes the connections that are open.
+    pub hang_up: bool,
 }
 
 /// The word `off`.

@@ -170,8 +170,8 @@ impl ExitCode {
 pub struct ExitRules {
     /// `--deny should`: a warning counts as a failure.
     pub deny_should: bool,
-    /// Entries of the known-failures list that match no check.
-    pub unmatched_entries: usize,
+    /// Entries of the known-failures list that match no check, or whose time is over.
+    pub stale_entries: usize,
     /// The run was cut short.
     pub partial: bool,
 }
@@ -187,7 +187,7 @@ pub fn exit_code(counts: &Counts, rules: ExitRules) -> ExitCode {
         ExitCode::NotConformant
     } else if has(Outcome::Inconclusive) || has(Outcome::NotRun) || rules.partial || judged == 0 {
         ExitCode::Ours
-    } else if has(Outcome::UnexpectedPass) || rules.unmatched_entries > 0 {
+    } else if has(Outcome::UnexpectedPass) || rules.stale_entries > 0 {
         ExitCode::StaleList
     } else {
         ExitCode::Conformant
@@ -213,7 +213,7 @@ mod tests {
         check(&[Pass, NotTestable], none, 1);
         check(&[Pass, UnexpectedPass, Fail], none, 1);
         check(&[Pass, UnexpectedPass], none, 4);
-        check(&[Pass], ExitRules { unmatched_entries: 1, ..none }, 4);
+        check(&[Pass], ExitRules { stale_entries: 1, ..none }, 4);
         check(&[Pass, Inconclusive], none, 3);
         check(&[Pass, Inconclusive, Fail], none, 1);
         check(&[Pass, NotRun], none, 3);

@@ -402,6 +402,15 @@ fn without_absent(members: Map<String, Value>) -> Map<String, Value> {
     members.into_iter().map(|(name, value)| (name, patched(value))).collect()
 }
 
+/// Makes an issuer like a provider, but for some of its quirks: everything that a profile may say is replaced.
+///
+/// # Errors
+/// A profile or a quirk that does not exist.
+pub fn like_provider(config: &mut Config, profile: &str, without: &[String]) -> Result<(), ConfigError> {
+    let settings = serde_json::json!({ "profile": profile, "without": without });
+    applied(&config.path.clone(), &settings, config)
+}
+
 /// A base for programs: any path, any client, an in-memory record.
 pub fn base() -> Config {
     let mut config = Config::new(Arc::new(crate::KeyPool::new()), Arc::new(drop));

@@ -94,6 +94,10 @@ async fn one_port_is_dead_and_the_others_are_well() {
     idp.set_faults(Vec::new());
     let again = async { while ask(&idp, "s").await.is_err() {} };
     tokio::time::timeout(Duration::from_secs(10), again).await.unwrap();
+    idp.shutdown().await;
+    // What filled the queue of the dead port were connections of our own.
+    let idle = |r: &Record| matches!(r, Record::Closed { endpoint: Endpoint::Token, requests: 0, .. });
+    assert!(!records.lock().unwrap().iter().any(idle), "a connection without a request is told");
 }
 
 #[tokio::test]
@@ -120,4 +124,22 @@ async fn resource_servers_have_a_healthy_listener_that_tells_nothing() {
     let requests = |r: &&Record| matches!(r, Record::Request { .. });
     assert_eq!(records.lock().unwrap().iter().filter(requests).count(), 0);
     idp.shutdown().await;
+}
+
+#[tokio::test]
+async fn hanging_up_closes_kept_connections_and_takes_new_ones() {
+    let (idp, records) = start(|_| {}).await;
+    let http = client();
+    let get = || async { http.get(idp.jwks_url()).send().await.unwrap().bytes().await.unwrap() };
+    get().await;
+    idp.hang_up();
+    let closed = async {
+        while !records.lock().unwrap().iter().any(|r| matches!(r, Record::Closed { by: Party::Us, .. })) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), closed).await.unwrap();
+    get().await;
+    let contacts = records.lock().unwrap().iter().filter(|r| matches!(r, Record::Contact { .. })).count();
+    assert_eq!(contacts, 2);
 }

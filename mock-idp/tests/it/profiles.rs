@@ -62,6 +62,7 @@ async fn auth0() {
     let p = Provider::start("auth0", "").await;
     p.is("issuer", "/");
     p.is("token_endpoint", "/oauth/token");
+    assert!(p.metadata.get("introspection_endpoint").is_none());
     assert!(text(&p.ask(&[]).await.json(), "access_token").starts_with("at-"));
     let api = p.ask(&[("audience", "api")]).await.json();
     assert_eq!(api["expires_in"], 86400);

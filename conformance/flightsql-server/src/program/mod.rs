@@ -73,10 +73,19 @@ pub async fn run(args: Args) -> Result<(), ProgramError> {
             stream_window: args.stream_window.unwrap_or(Http2::default().stream_window),
             ..Http2::default()
         },
+        issuer_tls: issuer_tls(),
         faults: args.fault.iter().map(|fault| options::fault(fault)).collect::<Result<_, _>>()?,
         ..Config::new(engine, recorder)
     };
     serve(config, args.listen, args.plaintext).await
+}
+
+/// Certificates come from `SSL_CERT_FILE`, as with other programs, or from the system.
+fn issuer_tls() -> Arc<rustls::ClientConfig> {
+    match std::env::var_os("SSL_CERT_FILE").and_then(|path| std::fs::read(path).ok()) {
+        Some(pem) => flightsql_server::issuer_tls::trust_pem(&pem),
+        None => flightsql_server::issuer_tls::trust_the_system(),
+    }
 }
 
 async fn serve(config: Config, listen: SocketAddr, plaintext: bool) -> Result<(), ProgramError> {

@@ -1,6 +1,6 @@
 //! The connection to the server: made when first needed, kept for the session.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
@@ -23,6 +23,8 @@ pub(crate) struct Connection {
     ca: Option<Vec<u8>>,
     /// Made by defects of TLS only.
     lax: Option<Lax>,
+    /// Filled by the defect `connects-first` only.
+    others: Mutex<Vec<Channel>>,
 }
 
 /// Where a channel is kept once it is made.
@@ -58,6 +60,7 @@ impl Connection {
             per_call: behaviour.is(Variant::ConnectionPerCall),
             ca: ca.map(<[u8]>::to_vec),
             lax,
+            others: Mutex::default(),
         };
         if behaviour.is(Variant::EagerConnect) {
             connection.connect_early();
@@ -91,6 +94,13 @@ impl Connection {
         let (host, port) = (place.host_str().ok_or_else(wrong)?, place.port().ok_or_else(wrong)?);
         let target = Target { host_and_port: format!("{host}:{port}"), secure: place.scheme() == "grpc+tls" };
         Self::new(&target, self.ca.as_deref(), behaviour)
+    }
+
+    /// What the defect `connects-first` does.
+    pub(crate) async fn open_another(&self) {
+        if let Ok(channel) = self.endpoint.connect().await {
+            self.others.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
+        }
     }
 
     fn connect_early(&self) {

@@ -33,7 +33,13 @@ pub(crate) async fn log_in(
         *request.metadata_mut() = custom;
         request.metadata_mut().insert("authorization", authorization_value(&authorization)?);
         let response = connection.flight().handshake(request).await;
-        let response = response.map_err(|status| Failure::rpc("the handshake", &status))?;
+        let response = response.map_err(|status| {
+            let mut failure = Failure::rpc("the handshake", &status);
+            if behaviour.has(Defect::CredentialInError) {
+                failure.message = format!("{} (authorization: {})", failure.message, authorization.expose());
+            }
+            failure
+        })?;
         let header = bearer(response.metadata());
         let mut answers = response.into_inner();
         while answers.message().await.map_err(|status| Failure::rpc("the handshake", &status))?.is_some() {}

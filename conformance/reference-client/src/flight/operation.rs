@@ -24,7 +24,18 @@ use crate::log::Log;
 #[derive(Debug, Clone)]
 pub(crate) enum Operation {
     Query { sql: String },
+    Health,
     Tables,
+}
+
+impl Operation {
+    fn sql(&self) -> Option<&str> {
+        match self {
+            Self::Query { sql } => Some(sql),
+            Self::Health => Some("SELECT 1"),
+            Self::Tables => None,
+        }
+    }
 }
 
 /// Which call of an operation a header is for.
@@ -60,13 +71,13 @@ pub(crate) async fn run(
     log: &Log,
 ) -> Result<Vec<RecordBatch>, Broken> {
     let calls = Calls { connection, target, headers, behaviour, log };
-    match operation {
-        Operation::Query { sql } if behaviour.is(Variant::PreparedStatements) => calls.prepared(sql).await,
-        Operation::Query { sql } => {
-            let command = CommandStatementQuery { query: sql.clone(), transaction_id: None };
+    match operation.sql() {
+        Some(sql) if behaviour.is(Variant::PreparedStatements) => calls.prepared(sql).await,
+        Some(sql) => {
+            let command = CommandStatementQuery { query: sql.to_owned(), transaction_id: None };
             calls.command(command.as_any()).await
         }
-        Operation::Tables => calls.command(CommandGetTables::default().as_any()).await,
+        None => calls.command(CommandGetTables::default().as_any()).await,
     }
 }
 

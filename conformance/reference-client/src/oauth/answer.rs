@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::StatusCode;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::behaviour::{Behaviour, Defect};
@@ -21,49 +24,144 @@ const LONGEST_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(crate) struct Granted {
     pub(crate) value: Secret,
     pub(crate) lifetime: Duration,
+    /// Used by the defect `uses-refresh-token` only.
+    pub(crate) refresh: Option<Secret>,
 }
+
+/// U+FEFF, which an issuer may put before its JSON and a reader may ignore (RFC 8259 §8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// What an answer of the grant may hold.
+const MEMBERS: [&str; 4] = ["access_token", "token_type", "expires_in", "scope"];
 
 /// Reads the whole answer. The error texts may still hold what the issuer echoed: they pass the redactor later.
 pub(crate) fn read(status: StatusCode, body: &[u8], behaviour: Behaviour) -> Result<Granted, Failure> {
-    let object: Option<Map<String, Value>> = serde_json::from_slice(body).ok();
-    let Some(object) = object else {
-        return Err(match status {
-            StatusCode::OK => failure("the token endpoint's answer is not a JSON object"),
-            _ => failure(format!("the token endpoint answered with status {status}")),
-        });
+    let marked = body.strip_prefix(BYTE_ORDER_MARK).filter(|_| !behaviour.has(Defect::ByteOrderMarkFails));
+    let object = match members(marked.unwrap_or(body), behaviour) {
+        Ok(object) => object,
+        Err(error) if behaviour.has(Defect::ParserError) => return Err(failure(error.to_string())),
+        Err(_) if status == StatusCode::OK => {
+            return Err(failure("the token endpoint's answer is not a JSON object"));
+        }
+        Err(_) => return Err(failure(format!("the token endpoint answered with status {status}"))),
     };
-    let no_token = Granted { value: Secret::new(""), lifetime: UNKNOWN_LIFETIME };
-    if let Some(error) = error_of(&object) {
+    let no_token = Granted { value: Secret::new(""), lifetime: UNKNOWN_LIFETIME, refresh: None };
+    if let Some(error) = error_of(&object, behaviour) {
         if behaviour.has(Defect::AcceptsErrorBody) && status == StatusCode::OK {
             return Ok(no_token);
         }
-        return Err(failure(format!("the token endpoint answered with status {}: {error}", status.as_u16())));
+        let who =
+            if is_invalid_client(status, body) { "refused the client's authentication" } else { "answered" };
+        return Err(failure(format!("the token endpoint {who} with status {}: {error}", status.as_u16())));
     }
-    if status != StatusCode::OK {
+    if status != StatusCode::OK && !behaviour.has(Defect::IgnoresStatus) {
         return Err(failure(format!("the token endpoint answered with status {status}")));
     }
-    if let Some(token_type) = object.get("token_type").filter(|token_type| !token_type.is_null())
-        && !token_type.as_str().is_some_and(|name| name.eq_ignore_ascii_case("bearer"))
+    check_type(object.get("token_type"), behaviour)?;
+    if behaviour.has(Defect::StrictMembers)
+        && let Some(unknown) = object.keys().find(|name| !MEMBERS.contains(&name.as_str()))
     {
-        return Err(failure("the token endpoint's `token_type` is not `Bearer`"));
+        return Err(failure(format!("the answer has a member that is not known: `{unknown}`")));
     }
     let value = match object.get("access_token") {
         Some(Value::String(value)) if value.is_empty() && behaviour.has(Defect::AcceptsEmptyToken) => {
             return Ok(no_token);
         }
         Some(Value::String(value)) if value.is_empty() => return Err(failure("the `access_token` is empty")),
-        Some(Value::String(value)) if is_visible_ascii(value) => Secret::new(value),
+        Some(Value::String(value)) if is_visible_ascii(value) => usable(value, behaviour)?,
+        Some(Value::String(value)) if behaviour.has(Defect::StripsUnprintable) => {
+            Secret::new(value.chars().filter(char::is_ascii_graphic).collect::<String>())
+        }
         Some(Value::String(_)) => {
             return Err(failure("the `access_token` has characters that cannot stand in a header"));
         }
         Some(_) => return Err(failure("the `access_token` is not text")),
         None => return Err(failure("the answer has no `access_token`")),
     };
-    Ok(Granted { value, lifetime: lifetime(object.get("expires_in"), behaviour)? })
+    let mut lifetime = lifetime(object.get("expires_in"), behaviour)?;
+    if behaviour.has(Defect::TrustsJwtExpiry) {
+        lifetime = of_jwt(value.expose()).unwrap_or(lifetime);
+    }
+    let refresh = object.get("refresh_token").filter(|_| behaviour.has(Defect::UsesRefreshToken));
+    Ok(Granted { value, lifetime, refresh: refresh.and_then(Value::as_str).map(Secret::new) })
+}
+
+/// The members of the answer; of two with the same name the last counts.
+fn members(body: &[u8], behaviour: Behaviour) -> Result<Map<String, Value>, serde_json::Error> {
+    if behaviour.has(Defect::FirstMemberWins) {
+        return serde_json::from_slice(body).map(|FirstWins(members)| members);
+    }
+    serde_json::from_slice(body)
+}
+
+/// The members of an object, of which the first `access_token` counts, as the defect `first-member-wins` wants it.
+struct FirstWins(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for FirstWins {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = FirstWins;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FirstWins, A::Error> {
+                let mut members = Map::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if name != "access_token" || !members.contains_key(&name) {
+                        members.insert(name, value);
+                    }
+                }
+                Ok(FirstWins(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A token of a type that is not understood is not used (RFC 6749 §7.1).
+fn check_type(token_type: Option<&Value>, behaviour: Behaviour) -> Result<(), Failure> {
+    let Some(token_type) = token_type.filter(|token_type| !token_type.is_null()) else {
+        return match behaviour.has(Defect::NeedsTokenType) {
+            true => Err(failure("the answer has no `token_type`")),
+            false => Ok(()),
+        };
+    };
+    let known = token_type.as_str().is_some_and(|name| match behaviour.has(Defect::TypeCaseSensitive) {
+        true => name == "Bearer",
+        false => name.eq_ignore_ascii_case("bearer"),
+    });
+    if known || behaviour.has(Defect::AcceptsAnyType) {
+        return Ok(());
+    }
+    Err(failure("the token endpoint's `token_type` is not `Bearer`"))
+}
+
+/// The token as it came, which is opaque (RFC 6749 §1.4), but for what defects do to it.
+fn usable(value: &str, behaviour: Behaviour) -> Result<Secret, Failure> {
+    if behaviour.has(Defect::NeedsJwt) && value.split('.').count() != 3 {
+        return Err(failure("the `access_token` is not a JWT"));
+    }
+    let cut = behaviour.has(Defect::CutsLongToken);
+    Ok(Secret::new(if cut { value.chars().take(4000).collect() } else { value.to_owned() }))
+}
+
+/// How long a JWT lives by its own words; for the defect `trusts-jwt-expiry`.
+fn of_jwt(token: &str) -> Option<Duration> {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: Map<String, Value> = serde_json::from_slice(&claims).ok()?;
+    let seconds = claims.get("exp")?.as_f64()? - claims.get("iat")?.as_f64()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// The error member, with what the issuer says about it; Okta's own shape counts too.
-fn error_of(object: &Map<String, Value>) -> Option<String> {
+fn error_of(object: &Map<String, Value>, behaviour: Behaviour) -> Option<String> {
+    if behaviour.has(Defect::ErrorCodeOnly) {
+        return object.get("error").and_then(Value::as_str).map(str::to_owned);
+    }
     let first = |names: [&str; 2]| names.into_iter().find_map(|name| object.get(name));
     let code = first(["error", "errorCode"]).filter(|code| !code.is_null())?;
     let code = code.as_str().unwrap_or("an error that is not text");
@@ -88,6 +186,15 @@ fn lifetime(expires_in: Option<&Value>, behaviour: Behaviour) -> Result<Duration
     let seconds = seconds
         .filter(|seconds: &f64| !seconds.is_nan())
         .ok_or_else(|| failure("the answer's `expires_in` is not a number of seconds"))?;
+    if seconds.fract() != 0.0 && behaviour.has(Defect::FractionExpiresFails) {
+        return Err(failure("the answer's `expires_in` is not a whole number"));
+    }
+    if seconds > f64::from(i32::MAX) && behaviour.has(Defect::HugeExpiresFails) {
+        return Err(failure("the answer's `expires_in` is too large"));
+    }
+    if seconds > f64::from(i32::MAX) && behaviour.has(Defect::HugeExpiresWraps) {
+        return Ok(Duration::ZERO);
+    }
     if seconds <= 0.0 {
         let forever = behaviour.has(Defect::ZeroExpiresIsForever);
         return Ok(if forever { LONGEST_LIFETIME } else { SHORTEST_LIFETIME });

@@ -19,24 +19,66 @@ pub(crate) struct Metadata {
     pub(crate) style: Option<Style>,
 }
 
-/// Fetches and checks the issuer's document (OpenID Connect Discovery §4).
-pub(crate) async fn discover(http: &Client, issuer: &str, behaviour: Behaviour) -> Result<Metadata, Failure> {
-    within(behaviour.issuer_limit(), "discovery at the issuer", async {
-        if behaviour.has(Defect::ProbesPaths) {
-            // Whatever comes back, it is not used.
-            let _ = http.get(format!("{}/openid-configuration", issuer.trim_end_matches('/'))).send().await;
+/// Fetches and checks the issuer's document (OpenID Connect Discovery §4). `shown` is an `Authorization` value that only the
+/// defect `authenticates-discovery` has.
+pub(crate) async fn discover(
+    http: &Client,
+    issuer: &str,
+    behaviour: Behaviour,
+    shown: Option<String>,
+) -> Result<Metadata, Failure> {
+    let limit = behaviour.issuer_limit().filter(|_| !behaviour.has(Defect::EndlessPatience));
+    let fetched = fetch(http, issuer, behaviour, shown);
+    match within(limit, "discovery at the issuer", fetched).await {
+        Err(found) if behaviour.has(Defect::VagueDiscoveryError) => {
+            Err(Failure { message: "there is no access".to_owned(), ..found })
         }
-        let request = http.get(well_known(issuer, behaviour)).header(header::ACCEPT, "application/json");
-        let response = http::send(request, behaviour).await;
-        let response = response.map_err(|error| http::no_answer(error, Class::Discovery, "discovery"))?;
-        let status = response.status();
-        if status != reqwest::StatusCode::OK && !behaviour.has(Defect::AcceptsDiscoveryError) {
-            return Err(failure(format!("the issuer answered with status {status}, not 200")));
+        other => other,
+    }
+}
+
+async fn fetch(
+    http: &Client,
+    issuer: &str,
+    behaviour: Behaviour,
+    shown: Option<String>,
+) -> Result<Metadata, Failure> {
+    if behaviour.has(Defect::ProbesPaths) {
+        // Whatever comes back, it is not used.
+        let _ = http.get(format!("{}/openid-configuration", issuer.trim_end_matches('/'))).send().await;
+    }
+    let mut request = http.get(well_known(issuer, behaviour)).header(header::ACCEPT, "application/json");
+    if let Some(shown) = shown {
+        request = request.header(header::AUTHORIZATION, shown);
+    }
+    let no_answer = |error| http::no_answer(error, Class::Discovery, "discovery");
+    let mut response = http::send(request, behaviour).await.map_err(no_answer)?;
+    if behaviour.has(Defect::FollowsDiscoveryRedirect)
+        && let Some(location) = response.headers().get(header::LOCATION).and_then(|l| l.to_str().ok())
+    {
+        response = http.get(location).send().await.map_err(no_answer)?;
+    }
+    let status = response.status();
+    if status != reqwest::StatusCode::OK && !behaviour.has(Defect::AcceptsDiscoveryError) {
+        return Err(failure(format!("the issuer answered with status {status}, not 200")));
+    }
+    let body = if behaviour.has(Defect::EndlessPatience) {
+        beginning_of_all(response).await.map_err(no_answer)?
+    } else {
+        http::body(response, MAX_DOCUMENT, Class::Discovery, "discovery").await?
+    };
+    read(&body, issuer, behaviour)
+}
+
+/// What the defect `endless-patience` does: it reads to the end, and keeps what fits.
+async fn beginning_of_all(mut response: reqwest::Response) -> Result<Vec<u8>, reqwest::Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if bytes.len() < MAX_DOCUMENT {
+            bytes.extend_from_slice(&chunk);
         }
-        let body = http::body(response, MAX_DOCUMENT, Class::Discovery, "discovery").await?;
-        read(&body, issuer, behaviour)
-    })
-    .await
+    }
+    Ok(bytes)
 }
 
 /// The document's URL (§4.1): the suffix follows the issuer's path, and one trailing slash goes.
@@ -54,17 +96,38 @@ fn well_known(issuer: &str, behaviour: Behaviour) -> String {
 }
 
 fn read(body: &[u8], issuer: &str, behaviour: Behaviour) -> Result<Metadata, Failure> {
-    let document: Map<String, Value> =
-        serde_json::from_slice(body).map_err(|_| failure("the issuer's document is not a JSON object"))?;
+    let document: Map<String, Value> = match serde_json::from_slice(body) {
+        Ok(document) => document,
+        Err(_) if behaviour.has(Defect::GuessesTokenEndpoint) => {
+            Map::from_iter([("issuer".to_owned(), issuer.into())])
+        }
+        Err(_) => return Err(failure("the issuer's document is not a JSON object")),
+    };
     let named = document.get("issuer").and_then(Value::as_str);
-    let lax = behaviour.has(Defect::AcceptsForeignIssuer) || behaviour.has(Defect::AcceptsDiscoveryError);
+    let lax = behaviour.has(Defect::AcceptsForeignIssuer)
+        || behaviour.has(Defect::AcceptsDiscoveryError)
+        || behaviour.has(Defect::FollowsDiscoveryRedirect)
+        || behaviour.has(Defect::AcceptsMissingIssuer) && named.is_none()
+        || behaviour.has(Defect::AcceptsIssuerPrefix) && named.is_some_and(|named| named.starts_with(issuer));
     if !named.is_some_and(|named| same_issuer(named, issuer)) && !lax {
         let named = named.map_or("no issuer".to_owned(), |named| format!("`{named}`"));
         return Err(failure(format!(
             "the document is of another issuer: configured is `{issuer}`, it names {named}"
         )));
     }
+    if behaviour.has(Defect::StrictDocument)
+        && let Some(unknown) = document.keys().find(|name| name.contains("_of_the_future"))
+    {
+        return Err(failure(format!("the document has the unknown member `{unknown}`")));
+    }
     let endpoint = match document.get("token_endpoint") {
+        _ if behaviour.has(Defect::AssumesTokenPath) => {
+            format!("{}/oauth2/token", issuer.trim_end_matches('/'))
+        }
+        Some(Value::String(endpoint)) if behaviour.has(Defect::TakesRelativeEndpoint) => {
+            let base = Url::parse(issuer).ok();
+            base.and_then(|base| base.join(endpoint).ok()).map_or(endpoint.clone(), String::from)
+        }
         Some(Value::String(endpoint)) => endpoint.clone(),
         _ if behaviour.has(Defect::GuessesTokenEndpoint) => format!("{}/token", issuer.trim_end_matches('/')),
         _ => return Err(failure("the issuer's document has no `token_endpoint`")),
@@ -75,10 +138,23 @@ fn read(body: &[u8], issuer: &str, behaviour: Behaviour) -> Result<Metadata, Fai
         .ok_or_else(|| {
             failure("the document's `token_endpoint` is not an absolute `https://` or `http://` URL")
         })?;
-    let style = document
-        .get("token_endpoint_auth_methods_supported")
-        .and_then(Value::as_array)
-        .and_then(|methods| preferred(methods));
+    // RFC 6749 §3.2, OpenID Connect Discovery §3: the secret of an issuer with TLS does not travel without it.
+    let loses_tls = issuer.starts_with("https://") && token_endpoint.scheme() == "http";
+    if loses_tls && !behaviour.has(Defect::AcceptsPlainEndpoint) {
+        return Err(failure(
+            "the document's `token_endpoint` is `http://`, although the issuer is `https://`",
+        ));
+    }
+    if behaviour.has(Defect::InsistsOnIssuerOrigin)
+        && Url::parse(issuer).is_ok_and(|issuer| issuer.origin() != token_endpoint.origin())
+    {
+        return Err(failure("the document's `token_endpoint` is on another origin"));
+    }
+    let methods = document.get("token_endpoint_auth_methods_supported").and_then(Value::as_array);
+    if methods.is_none() && behaviour.has(Defect::NeedsAuthMethods) {
+        return Err(failure("the document has no `token_endpoint_auth_methods_supported`"));
+    }
+    let style = methods.and_then(|methods| preferred(methods));
     Ok(Metadata { token_endpoint, style })
 }
 
@@ -141,6 +217,7 @@ mod tests {
             check(json!({"issuer": ISSUER, "token_endpoint": wrong}), Err("absolute"));
         }
         check(json!([1]), Err("not a JSON object"));
+        check(json!({"issuer": ISSUER, "token_endpoint": "http://issuer.test/token"}), Err("`http://`"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One cache per configuration: hands out tokens, fetches them when needed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode, header};
@@ -9,7 +9,7 @@ use url::Url;
 
 use super::answer;
 use super::discovery::{Metadata, discover};
-use super::request::{Style, TokenRequest};
+use super::request::{Style, TokenRequest, basic};
 use super::single_flight::SingleFlight;
 use super::token::{Freshness, Token};
 use crate::behaviour::{Behaviour, Defect, Variant};
@@ -18,6 +18,7 @@ use crate::failure::{Class, Failure, within};
 use crate::http;
 use crate::log::Log;
 use crate::redact::Redactor;
+use crate::secret::Secret;
 
 const MAX_ANSWER: usize = 256 * 1024;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -51,6 +52,12 @@ struct Known {
     pause_until: Option<Instant>,
     /// Kept by the defect `caches-failures` only.
     failure: Option<Failure>,
+    /// Kept by the defect `uses-refresh-token` only.
+    refresh: Option<Secret>,
+    /// Tokens that were fetched.
+    fetched: u32,
+    /// Exchanges with the token endpoint.
+    exchanges: u32,
 }
 
 impl TokenProvider {
@@ -61,9 +68,11 @@ impl TokenProvider {
         log: Log,
         behaviour: Behaviour,
     ) -> Self {
-        let discovery = SingleFlight::new();
-        let inner = Inner { oauth, http, behaviour, log, redactor, discovery, known: Arc::default() };
-        Self { inner: Arc::new(inner), fetches: SingleFlight::new() }
+        let discovery = SingleFlight::new(behaviour);
+        let known = Known { token: persisted(&oauth), ..Known::default() };
+        let known = Arc::new(Mutex::new(known));
+        let inner = Inner { oauth, http, behaviour, log, redactor, discovery, known };
+        Self { inner: Arc::new(inner), fetches: SingleFlight::new(behaviour) }
     }
 
     /// What keeps this provider's secrets and tokens out of texts.
@@ -89,12 +98,13 @@ impl TokenProvider {
         let Some(token) = cached.filter(|_| !behaviour.has(Defect::NoCache)) else {
             return self.fetch().await;
         };
-        if behaviour.has(Defect::NeverRenews) {
+        if behaviour.has(Defect::NeverRenews) || self.inner.renews_no_more() {
             return Ok(token);
         }
         match token.freshness(now, behaviour.skew(token.lifetime)) {
             Freshness::Fresh => Ok(token),
             Freshness::Expired => self.fetch().await,
+            Freshness::Due { .. } if behaviour.has(Defect::DropsTokenOnFailure) => self.fetch().await,
             // An issuer that is down does not matter while the old token still lives.
             Freshness::Due { usable_until } => {
                 match tokio::time::timeout_at(usable_until, self.fetch()).await {
@@ -107,6 +117,9 @@ impl TokenProvider {
 
     /// The server has refused this token: it is not used again.
     pub(crate) fn reject(&self, refused: &Token) {
+        if self.inner.renews_no_more() {
+            return;
+        }
         let mut known = self.inner.lock();
         if known.token.as_ref().is_some_and(|token| token.value == refused.value) {
             known.token = None;
@@ -120,12 +133,60 @@ impl TokenProvider {
         }
     }
 
+    /// Nothing is cached any more; for the defect `token-per-metadata-call`.
+    pub(crate) fn forget(&self) {
+        self.inner.lock().token = None;
+    }
+
     async fn fetch(&self) -> Result<Token, Failure> {
         let inner = Arc::clone(&self.inner);
         if inner.behaviour.has(Defect::Stampede) {
             return inner.fetch().await;
         }
-        self.fetches.run(|| async move { inner.fetch().await }).await
+        if inner.behaviour.has(Defect::DiscoveryStampede)
+            && inner.lock().metadata.is_none()
+            && let Source::Issuer(issuer) = &inner.oauth.source
+        {
+            let metadata = discover(&inner.http, issuer, inner.behaviour, None).await?;
+            inner.lock().metadata = Some(metadata);
+        }
+        let first = inner.lock().token.is_none();
+        let fetched = self.fetches.run(|| async move { inner.fetch().await }).await;
+        if let Ok(token) = &fetched
+            && first
+            && self.inner.behaviour.has(Defect::RenewsInBackground)
+        {
+            tokio::spawn(keep_fresh(Arc::downgrade(&self.inner), token.clone()));
+        }
+        fetched
+    }
+}
+
+/// Renews the token of a provider as long as that lives; for the defect `renews-in-background`.
+async fn keep_fresh(provider: Weak<Inner>, mut token: Token) {
+    loop {
+        let Some(skew) = provider.upgrade().map(|inner| inner.behaviour.skew(token.lifetime)) else { return };
+        tokio::time::sleep(token.lifetime.saturating_sub(skew)).await;
+        let Some(inner) = provider.upgrade() else { return };
+        match inner.fetch().await {
+            Ok(renewed) => token = renewed,
+            Err(_) => return,
+        }
+    }
+}
+
+/// The token that an earlier process has left behind; for the defect `persists-token`.
+fn persisted(oauth: &OAuth) -> Option<Token> {
+    let value = std::fs::read_to_string(oauth.kept_at.as_ref()?).ok()?;
+    let lifetime = Duration::from_secs(3600);
+    Some(Token { value: Secret::new(value), asked_at: Instant::now(), lifetime })
+}
+
+/// Leaves the token behind; for the defect `persists-token`.
+fn persist(oauth: &OAuth, token: &Token) {
+    if let Some(path) = &oauth.kept_at {
+        // A client that keeps its tokens in a file does not fail when there is no room.
+        let _ = std::fs::write(path, token.value.expose());
     }
 }
 
@@ -144,7 +205,11 @@ impl Inner {
         let result = self.fetch_now().await;
         let mut known = self.lock();
         match &result {
-            Ok(token) => known.token = Some(token.clone()),
+            Ok(token) => {
+                persist(&self.oauth, token);
+                known.token = Some(token.clone());
+                known.fetched += 1;
+            }
             Err(failure) if self.behaviour.has(Defect::CachesFailures) => {
                 known.failure = Some(failure.clone())
             }
@@ -154,7 +219,10 @@ impl Inner {
     }
 
     async fn fetch_now(&self) -> Result<Token, Failure> {
-        let (endpoint, advertised) = self.endpoint().await?;
+        let (mut endpoint, advertised) = self.endpoint().await?;
+        if self.behaviour.has(Defect::DropsEndpointQuery) {
+            endpoint.set_query(None);
+        }
         within(self.behaviour.issuer_limit(), "the token request", async {
             let mut attempts: u32 = if self.behaviour.has(Defect::RetryStorm) { 20 } else { 1 };
             let mut asked = 0;
@@ -171,6 +239,10 @@ impl Inner {
         .await
     }
 
+    fn renews_no_more(&self) -> bool {
+        self.behaviour.has(Defect::RenewsOnce) && self.lock().fetched > 1
+    }
+
     fn loops_on(&self, token: &Token) -> bool {
         self.behaviour.has(Defect::ZeroExpiresLoops) && token.lifetime <= answer::SHORTEST_LIFETIME
     }
@@ -182,7 +254,7 @@ impl Inner {
             Source::Issuer(issuer) => issuer,
         };
         let known = self.lock().metadata.clone();
-        let metadata = match known {
+        let metadata = match known.filter(|_| !self.behaviour.has(Defect::DiscoveryEveryFetch)) {
             Some(metadata) => metadata,
             None => self.discovery(issuer).await?,
         };
@@ -192,8 +264,9 @@ impl Inner {
     fn discovery(&self, issuer: &str) -> impl Future<Output = Result<Metadata, Failure>> + use<> {
         let (http, issuer, behaviour) = (self.http.clone(), issuer.to_owned(), self.behaviour);
         let known = Arc::clone(&self.known);
+        let shown = behaviour.has(Defect::AuthenticatesDiscovery).then(|| basic(&self.oauth, behaviour));
         self.discovery.run(move || async move {
-            let metadata = discover(&http, &issuer, behaviour).await?;
+            let metadata = discover(&http, &issuer, behaviour, shown).await?;
             known.lock().unwrap_or_else(PoisonError::into_inner).metadata = Some(metadata.clone());
             Ok(metadata)
         })
@@ -229,16 +302,45 @@ impl Inner {
             let (id, secret) = (&self.oauth.client_id, self.oauth.client_secret.expose());
             self.log.line(format!("debug: token request with client_id={id} client_secret={secret}"));
         }
+        let exchanges = {
+            let mut known = self.lock();
+            known.exchanges += 1;
+            known.exchanges
+        };
+        if self.behaviour.has(Defect::StaleKeepAlive) && exchanges == 2 {
+            return Err(Failure::new(Class::Token, "the token request failed: the connection was closed"));
+        }
         let asked_at = Instant::now();
-        let request = TokenRequest { oauth: &self.oauth, endpoint, style, behaviour: self.behaviour };
-        let response = request.send(&self.http).await?;
+        let refresh = self.lock().refresh.clone();
+        let (oauth, behaviour) = (&self.oauth, self.behaviour);
+        let request = TokenRequest { oauth, endpoint, style, behaviour, refresh: refresh.as_ref() };
+        let response = request.send(&self.http).await;
+        let response = response.map_err(|failure| self.with_request(failure, &request))?;
         let status = response.status();
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             self.lock().pause_until =
                 response.headers().get(header::RETRY_AFTER).map(|value| Instant::now() + pause(value));
         }
-        let body = http::body(response, MAX_ANSWER, Class::Token, "the token request failed").await?;
+        if self.behaviour.has(Defect::NeedsJsonType)
+            && response.headers().get(header::CONTENT_TYPE).is_none_or(|found| found != "application/json")
+        {
+            return Err(Failure::new(Class::Token, "the token endpoint's answer is not `application/json`"));
+        }
+        if self.behaviour.has(Defect::EndlessAnswers) && response.content_length().is_none() {
+            http::without_end(response).await;
+            return Err(Failure::new(Class::Token, "the token endpoint's answer ended at last"));
+        }
+        let body = http::body(response, MAX_ANSWER, Class::Token, "the token request failed").await;
+        let body = body.map_err(|failure| self.with_request(failure, &request))?;
         Ok((status, body, asked_at))
+    }
+
+    /// The failure, and what was sent if the defect `request-in-error` wants it.
+    fn with_request(&self, failure: Failure, request: &TokenRequest<'_>) -> Failure {
+        match self.behaviour.has(Defect::RequestInError) {
+            true => Failure { message: format!("{} ({})", failure.message, request.shown()), ..failure },
+            false => failure,
+        }
     }
 
     fn read(
@@ -250,18 +352,40 @@ impl Inner {
     ) -> Result<Token, Failure> {
         let mut granted = answer::read(status, body, self.behaviour);
         if let Err(failure) = &mut granted
+            && self.behaviour.has(Defect::MuteTokenError)
+        {
+            failure.message = "there is no token".to_owned();
+        }
+        if let Err(failure) = &mut granted
             && self.behaviour.has(Defect::SecretInError)
         {
             let (secret, body) = (self.oauth.client_secret.expose(), String::from_utf8_lossy(body));
             failure.message = format!("{} (client_secret={secret}, answer: {body})", failure.message);
         }
-        let granted = granted?;
+        let mut granted = granted?;
+        if self.behaviour.has(Defect::ReadsExp) || self.behaviour.has(Defect::RefusesFutureIat) {
+            self.look_into(&mut granted)?;
+        }
         self.redactor.learn(granted.value.expose());
         if self.behaviour.has(Defect::TokenInLog) {
             self.log.line(format!("debug: got access_token={}", granted.value.expose()));
         }
-        self.lock().style = Some(style);
+        let mut known = self.lock();
+        known.style = Some(style).filter(|_| !self.behaviour.has(Defect::ForgetsStyle));
+        known.refresh = granted.refresh;
         Ok(Token { value: granted.value, asked_at, lifetime: granted.lifetime })
+    }
+
+    /// What a client must not do (RFC 9068 §6): some defects read the token.
+    fn look_into(&self, granted: &mut answer::Granted) -> Result<(), Failure> {
+        let Some(times) = super::token::times_of(granted.value.expose()) else { return Ok(()) };
+        if self.behaviour.has(Defect::RefusesFutureIat) && times.issued_in > 60.0 {
+            return Err(Failure::new(Class::Token, "the token was issued in the future"));
+        }
+        if self.behaviour.has(Defect::ReadsExp) {
+            granted.lifetime = Duration::from_secs_f64(times.expires_in.max(0.0));
+        }
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

@@ -10,6 +10,7 @@ use crate::behaviour::{Behaviour, Defect};
 use crate::config::OAuth;
 use crate::failure::{Class, Failure};
 use crate::http;
+use crate::secret::Secret;
 
 /// How the client shows its id and secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(crate) struct TokenRequest<'a> {
     pub(crate) endpoint: &'a Url,
     pub(crate) style: Style,
     pub(crate) behaviour: Behaviour,
+    /// Sent by the defect `uses-refresh-token` only.
+    pub(crate) refresh: Option<&'a Secret>,
 }
 
 impl TokenRequest<'_> {
@@ -43,6 +46,19 @@ impl TokenRequest<'_> {
                 return self.send_to(http, url).await;
             }
         }
+        let becomes_a_get = [StatusCode::MOVED_PERMANENTLY, StatusCode::FOUND, StatusCode::SEE_OTHER];
+        if self.behaviour.has(Defect::FollowsSeeOther) && becomes_a_get.contains(&response.status()) {
+            let location = response.headers().get(header::LOCATION).and_then(|l| l.to_str().ok());
+            if let Some(url) = location.and_then(|location| self.endpoint.join(location).ok()) {
+                let request = http
+                    .get(url)
+                    .header(header::AUTHORIZATION, basic(self.oauth, self.behaviour))
+                    .send()
+                    .await;
+                return request
+                    .map_err(|error| http::no_answer(error, Class::Token, "the token request failed"));
+            }
+        }
         Ok(response)
     }
 
@@ -56,11 +72,15 @@ impl TokenRequest<'_> {
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(serde_json::Value::from(object).to_string())
         } else {
-            let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+            let body = if self.behaviour.has(Defect::RawForm) {
+                pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+            } else {
+                form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+            };
             request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
         };
         if self.style == Style::Basic || self.behaviour.has(Defect::HeaderAndBody) {
-            request = request.header(header::AUTHORIZATION, self.basic());
+            request = request.header(header::AUTHORIZATION, basic(self.oauth, self.behaviour));
         }
         let response = http::send(request, self.behaviour).await;
         response.map_err(|error| http::no_answer(error, Class::Token, "the token request failed"))
@@ -68,12 +88,19 @@ impl TokenRequest<'_> {
 
     /// The parameters of the body.
     fn pairs(&self) -> Vec<(&'static str, &str)> {
-        let mut pairs = vec![("grant_type", "client_credentials")];
+        let mut pairs = match self.refresh {
+            Some(refresh) => vec![("grant_type", "refresh_token"), ("refresh_token", refresh.expose())],
+            None => vec![("grant_type", "client_credentials")],
+        };
         if let Some(scope) = self.oauth.scope.as_deref().filter(|_| !self.behaviour.has(Defect::DropsScope)) {
-            pairs.push(("scope", scope));
+            let first = scope.split(' ').next().unwrap_or(scope);
+            pairs.push(("scope", if self.behaviour.has(Defect::FirstScopeOnly) { first } else { scope }));
         }
         if self.oauth.scope.is_none() && self.behaviour.has(Defect::EmptyScope) {
             pairs.push(("scope", ""));
+        }
+        if self.oauth.scope.is_none() && self.behaviour.has(Defect::InventsScope) {
+            pairs.push(("scope", "openid"));
         }
         if let Some(audience) =
             self.oauth.audience.as_deref().filter(|_| !self.behaviour.has(Defect::DropsAudience))
@@ -87,15 +114,9 @@ impl TokenRequest<'_> {
         pairs
     }
 
-    /// The Basic header: id and secret are form-encoded first.
-    fn basic(&self) -> String {
-        let (id, secret) = (self.oauth.client_id.as_str(), self.oauth.client_secret.expose());
-        let pair = if self.behaviour.has(Defect::RawBasic) {
-            format!("{id}:{secret}")
-        } else {
-            format!("{}:{}", form_encode(id), form_encode(secret))
-        };
-        format!("Basic {}", STANDARD.encode(pair))
+    /// All of it, for the defect `request-in-error`.
+    pub(crate) fn shown(&self) -> String {
+        format!("POST {} authorization: {}", self.endpoint, basic(self.oauth, self.behaviour))
     }
 
     fn url(&self) -> Url {
@@ -109,6 +130,17 @@ impl TokenRequest<'_> {
     }
 }
 
+/// The Basic header: id and secret are form-encoded first.
+pub(crate) fn basic(oauth: &OAuth, behaviour: Behaviour) -> String {
+    let (id, secret) = (oauth.client_id.as_str(), oauth.client_secret.expose());
+    let pair = if behaviour.has(Defect::RawBasic) {
+        format!("{id}:{secret}")
+    } else {
+        format!("{}:{}", form_encode(id), form_encode(secret))
+    };
+    format!("Basic {}", STANDARD.encode(pair))
+}
+
 /// `application/x-www-form-urlencoded` (RFC 6749 appendix B).
 pub(crate) fn form_encode(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
@@ -120,7 +152,6 @@ mod tests {
 
     use super::*;
     use crate::config::Source;
-    use crate::secret::Secret;
 
     fn oauth(secret: &str) -> OAuth {
         let endpoint = Url::parse("https://issuer.test/token").expect("a URL");
@@ -130,12 +161,13 @@ mod tests {
             client_secret: Secret::new(secret),
             scope: Some("read write".into()),
             audience: None,
+            kept_at: None,
         }
     }
 
     fn request(oauth: &OAuth, style: Style, behaviour: Behaviour) -> TokenRequest<'_> {
         let Source::TokenUrl(endpoint) = &oauth.source else { panic!("the test's own source") };
-        TokenRequest { oauth, endpoint, style, behaviour }
+        TokenRequest { oauth, endpoint, style, behaviour, refresh: None }
     }
 
     #[test]
@@ -145,12 +177,9 @@ mod tests {
             let encoded = header.strip_prefix("Basic ").expect("Basic").to_owned();
             String::from_utf8(STANDARD.decode(encoded).expect("Base64")).expect("UTF-8")
         };
-        assert_eq!(
-            decode(request(&oauth, Style::Basic, Behaviour::default()).basic()),
-            "id:%3A%25%2B%26%3D%2F+%C3%A9"
-        );
-        let raw = request(&oauth, Style::Basic, Behaviour::with_defect(Defect::RawBasic));
-        assert_eq!(decode(raw.basic()), "id::%+&=/ é");
+        assert_eq!(decode(basic(&oauth, Behaviour::default())), "id:%3A%25%2B%26%3D%2F+%C3%A9");
+        let raw = basic(&oauth, Behaviour::with_defect(Defect::RawBasic));
+        assert_eq!(decode(raw), "id::%+&=/ é");
     }
 
     #[test]

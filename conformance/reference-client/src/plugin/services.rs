@@ -62,7 +62,7 @@ impl Plugin {
         if let Some(user) = &mut user {
             user.headers.extend(headers);
         }
-        frames(&session.run(&operation, user).await?)
+        frames(&session.run(&operation, user, None).await?)
     }
 
     async fn query(
@@ -109,9 +109,8 @@ impl Diagnostics for Plugin {
         &self,
         request: Request<CheckHealthRequest>,
     ) -> Result<Response<CheckHealthResponse>, Status> {
-        let operation = Operation::Query { sql: "SELECT 1".to_owned() };
         let CheckHealthRequest { plugin_context, headers } = request.into_inner();
-        let (status, message) = match self.answer(plugin_context, headers, operation).await {
+        let (status, message) = match self.answer(plugin_context, headers, Operation::Health).await {
             Ok(_) => (HealthStatus::Ok, "the server answers".to_owned()),
             Err(failure) => (HealthStatus::Error, failure.message),
         };

@@ -7,6 +7,7 @@ use scenario_model::bundle::Ran;
 use scenario_model::event::Event;
 use scenario_model::manifest::Manifest;
 use scenario_model::plan::Permutation;
+use scenario_model::scenario::Op;
 
 use crate::canary::CanaryMaker;
 use crate::recorder::{Recorder, StallWatch};
@@ -20,7 +21,7 @@ pub const END_LIMIT: Duration = Duration::from_secs(5);
 /// A subject that has not answered `hello` by then does not keep others from starting.
 const START_LIMIT: Duration = Duration::from_millis(500);
 /// How long a subject may take until it answers `hello`; after that its steps begin all the same.
-const READY_LIMIT: Duration = Duration::from_secs(3);
+pub const READY_LIMIT: Duration = Duration::from_secs(3);
 /// How long closing all sessions may take.
 pub const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -87,19 +88,23 @@ async fn drive<S>(
             (id.clone(), native_options(&bench.manifest, session, facts, &bench.shared.ca_file))
         })
         .collect();
-    let subject = Subject::start(launch, recorder, &world.canaries).map_err(|e| e.to_string())?;
+    let restarts = scenario.step.iter().any(|step| step.op == Op::Restart);
+    let launch = if restarts { launch.alone() } else { launch.clone() };
+    let start = || Subject::start(&launch, recorder, &world.canaries);
+    let subject = start().map_err(|e| e.to_string())?;
     let ready = subject.ready(START_LIMIT).await;
     drop(starting);
     if !ready {
         subject.ready(READY_LIMIT).await;
     }
-    let stage = Stage::new(&subject, &world, recorder, options, permutation.surface);
-    stage.play(scenario, &permutation.combination.checks).await;
+    let stage = Stage::new(&start, subject, &world, recorder, options, permutation.surface);
+    let played = stage.play(scenario, &permutation.combination.checks).await;
     stage.close(CLOSE_LIMIT).await;
-    drop(stage);
-    subject.finish(END_LIMIT).await;
+    if let Some(subject) = stage.into_subject() {
+        subject.finish(END_LIMIT).await;
+    }
     world.stop().await;
-    Ok(())
+    played.map_err(|e| e.to_string())
 }
 
 /// A number from a name, the same on every machine.

@@ -11,12 +11,14 @@ use scenario_model::load::ResolvedCheck;
 use scenario_model::moment::{Edge, Moment};
 use scenario_model::scenario::{Op, Scenario, Step, Surface};
 use serde_json::{Map, Value, json};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, RwLock, watch};
 use tokio::time::Instant;
 
 use crate::marker;
 use crate::recorder::Recorder;
 use crate::render::NativeOptions;
+use crate::run::permutation::{CLOSE_LIMIT, END_LIMIT, READY_LIMIT};
+use crate::run::process::StartError;
 use crate::run::subject::{Answer, Reply, Subject};
 use crate::run::world::World;
 
@@ -29,8 +31,8 @@ const SETTLE: Duration = Duration::from_millis(250);
 
 /// What all steps of a permutation share.
 pub struct Stage<'a> {
-    /// The subject.
-    pub subject: &'a Subject,
+    /// Starts the subject.
+    pub start: &'a (dyn Fn() -> Result<Subject, StartError> + Sync),
     /// Issuers and server.
     pub world: &'a World,
     /// The trace.
@@ -39,7 +41,9 @@ pub struct Stage<'a> {
     pub options: BTreeMap<String, NativeOptions>,
     /// Where `query` steps run.
     pub surface: Surface,
-    sessions: BTreeMap<String, Mutex<bool>>,
+    subject: RwLock<Option<Subject>>,
+    /// By the name that the subject knows: the session whose settings are open.
+    opened: BTreeMap<String, Mutex<Option<String>>>,
 }
 
 type Mark = watch::Sender<Option<Instant>>;
@@ -47,18 +51,22 @@ type Mark = watch::Sender<Option<Instant>>;
 impl<'a> Stage<'a> {
     /// A stage with no session opened.
     pub fn new(
-        subject: &'a Subject,
+        start: &'a (dyn Fn() -> Result<Subject, StartError> + Sync),
+        subject: Subject,
         world: &'a World,
         recorder: &'a Arc<Recorder>,
         options: BTreeMap<String, NativeOptions>,
         surface: Surface,
     ) -> Self {
-        let sessions = options.keys().map(|id| (id.clone(), Mutex::new(false))).collect();
-        Self { subject, world, recorder, options, surface, sessions }
+        let opened = options.keys().map(|id| (id.clone(), Mutex::new(None))).collect();
+        Self { start, subject: RwLock::new(Some(subject)), world, recorder, options, surface, opened }
     }
 
     /// Carries out all steps.
-    pub async fn play(&self, scenario: &Scenario, checks: &[ResolvedCheck]) {
+    ///
+    /// # Errors
+    /// If the subject cannot be started once more.
+    pub async fn play(&self, scenario: &Scenario, checks: &[ResolvedCheck]) -> Result<(), StartError> {
         let marks: BTreeMap<&str, (Mark, Mark)> = scenario
             .step
             .iter()
@@ -71,24 +79,27 @@ impl<'a> Stage<'a> {
                 wait_for_moment(step, before, marks, self.world.awaited_lifetime()).await;
                 let (begin, end) = &marks[step.id.as_str()];
                 begin.send_replace(Some(Instant::now()));
-                self.step(step, bound(&step.id, checks)).await;
+                let done = self.step(step, bound(step, checks)).await;
                 end.send_replace(Some(Instant::now()));
+                done
             }
         });
-        join_all(steps).await;
+        join_all(steps).await.into_iter().collect()
     }
 
-    async fn step(&self, step: &Step, limit: Duration) {
-        if step.op == Op::World {
-            self.world.change(&step.set);
-            let set = serde_json::to_value(&step.set).expect("plain data");
-            self.recorder.record(Fact::WorldChange(WorldChange { step: step.id.clone(), set: said(set) }));
-            return;
-        }
+    async fn step(&self, step: &Step, limit: Duration) -> Result<(), StartError> {
         let op = match (step.op, self.surface) {
+            (Op::World, _) => {
+                self.world.change(&step.set);
+                let set = serde_json::to_value(&step.set).expect("plain data");
+                let change = WorldChange { step: step.id.clone(), set: said(set) };
+                self.recorder.record(Fact::WorldChange(change));
+                return Ok(());
+            }
+            (Op::Restart, _) => return self.restart().await,
             (Op::Health, _) | (Op::Query, Surface::Health) => "health",
             (Op::Tables, _) | (Op::Query, Surface::Tables) => "tables",
-            (Op::Query, Surface::Query) | (Op::World, _) => "query",
+            (Op::Query, Surface::Query) => "query",
         };
         self.recorder.record(Fact::StepBegin(StepBegin {
             step: step.id.clone(),
@@ -106,6 +117,36 @@ impl<'a> Stage<'a> {
             leak: replies.iter().any(|r| !r.leaks.is_empty()),
             replies,
         }));
+        Ok(())
+    }
+
+    /// Ends the subject once its calls have ended, and starts it anew with no session opened.
+    async fn restart(&self) -> Result<(), StartError> {
+        self.close(CLOSE_LIMIT).await;
+        let mut subject = self.subject.write().await;
+        if let Some(old) = subject.take() {
+            old.finish(END_LIMIT).await;
+        }
+        let new = (self.start)()?;
+        new.ready(READY_LIMIT).await;
+        *subject = Some(new);
+        Ok(())
+    }
+
+    async fn call(&self, request: Map<String, Value>) -> Reply {
+        match &*self.subject.read().await {
+            Some(subject) => subject.call(request).await,
+            None => Reply { answer: Answer::Gone, leaks: Vec::new() },
+        }
+    }
+
+    /// The name that the subject knows a session by: that of the first whose place it takes.
+    fn known_as<'s>(&'s self, session: &'s str) -> &'s str {
+        let mut name = session;
+        while let Some(earlier) = self.world.sessions.get(name).and_then(|(s, _)| s.replaces.as_deref()) {
+            name = earlier;
+        }
+        name
     }
 
     async fn one_call(&self, step: &Step, op: &str, n: u32, began: Instant, limit: Duration) -> ReplyEvent {
@@ -129,14 +170,18 @@ impl<'a> Stage<'a> {
     }
 
     async fn open_and_call(&self, step: &Step, op: &str, marker: &str, user: Option<String>) -> Reply {
-        let opened = &self.sessions[&step.session];
+        let name = self.known_as(&step.session);
         {
-            let mut opened = opened.lock().await;
-            if !*opened {
+            let mut opened = self.opened[name].lock().await;
+            if opened.as_ref().is_some_and(|open| *open != step.session) {
+                self.call(request("close", name, [])).await;
+                *opened = None;
+            }
+            if opened.is_none() {
                 let native = json!(self.options[&step.session]);
-                let reply = self.subject.call(request("open", &step.session, [("native", native)])).await;
+                let reply = self.call(request("open", name, [("native", native)])).await;
                 match reply.answer {
-                    Answer::Ok(_) => *opened = true,
+                    Answer::Ok(_) => *opened = Some(step.session.clone()),
                     Answer::Error(_) | Answer::Gone => return reply,
                 }
             }
@@ -146,6 +191,9 @@ impl<'a> Stage<'a> {
             let sql = step.sql.as_deref().unwrap_or("SELECT '{marker}' AS marker");
             more.push(("sql", Value::from(sql.replace("{marker}", marker))));
         }
+        if let Some(deadline) = step.deadline {
+            more.push(("timeout_ms", Value::from((deadline.0 * 1e3).round() as u64)));
+        }
         if let Some(id) = user {
             let mut user =
                 json!({ "id": id, "email": marker::email(&id), "name": marker::name(&id), "org": "1" });
@@ -154,7 +202,7 @@ impl<'a> Stage<'a> {
             }
             more.push(("user", user));
         }
-        self.subject.call(request(op, &step.session, more)).await
+        self.call(request(op, name, more)).await
     }
 
     /// What of the user's own credentials comes with a request, under the names that Grafana uses.
@@ -169,12 +217,17 @@ impl<'a> Stage<'a> {
 
     /// Closes the sessions that were opened, for at most `limit`.
     pub async fn close(&self, limit: Duration) {
-        let closing = self.sessions.iter().map(|(id, opened)| async move {
-            if *opened.lock().await {
-                self.subject.call(request("close", id, [])).await;
+        let closing = self.opened.iter().map(|(name, opened)| async move {
+            if opened.lock().await.take().is_some() {
+                self.call(request("close", name, [])).await;
             }
         });
         let _ = tokio::time::timeout(limit, join_all(closing)).await;
+    }
+
+    /// The subject, if it was not lost in a restart.
+    pub fn into_subject(self) -> Option<Subject> {
+        self.subject.into_inner()
     }
 }
 
@@ -215,13 +268,16 @@ async fn wait_for_moment(
     }
 }
 
-/// A step lasts until just past the widest time that a check of it allows.
-fn bound(step: &str, checks: &[ResolvedCheck]) -> Duration {
+/// A step lasts until just past the widest time that a check of it allows, unless it says how long.
+fn bound(step: &Step, checks: &[ResolvedCheck]) -> Duration {
+    if let Some(wait) = step.wait {
+        return Duration::from_secs_f64(wait.0);
+    }
     let widest = checks
         .iter()
         .flat_map(|c| c.requires.iter().chain(&c.expect))
         .filter_map(|clause| match clause {
-            Clause::Step { step: named, within: Some(within), .. } if named == step => Some(within.0),
+            Clause::Step { step: named, within: Some(within), .. } if *named == step.id => Some(within.0),
             _ => None,
         })
         .fold(0.0, f64::max);

@@ -63,8 +63,25 @@ struct Notes {
     server: ServerNotes,
     /// What of a user's own credentials comes with requests.
     forwarded: Vec<String>,
-    /// Token to its label and the session that it was issued to.
-    tokens: BTreeMap<String, (String, Option<String>)>,
+    /// Token to its label and the sessions that it was issued to: more than one if they have the same settings.
+    tokens: BTreeMap<String, (String, Vec<String>)>,
+}
+
+impl Notes {
+    /// The sessions with the client id that was presented, if any: only those with all that was sent, where there are some.
+    fn sessions_of(&self, presented: &idp::Presented, request: &idp::TokenRequest) -> Option<Vec<String>> {
+        let same_client = |s: &SessionNotes| s.client_id == presented.client_id && s.issuer == request.issuer;
+        let same_settings = |s: &SessionNotes| {
+            s.client_secret == presented.secret.expose()
+                && s.scope == request.scope
+                && s.audience == request.audience
+        };
+        let clients: Vec<_> = self.sessions.iter().filter(|(_, s)| same_client(s)).collect();
+        let exact: Vec<String> =
+            clients.iter().filter(|(_, s)| same_settings(s)).map(|(id, _)| (*id).clone()).collect();
+        let first = clients.first().map(|(id, _)| vec![(*id).clone()]);
+        if exact.is_empty() { first } else { Some(exact) }
+    }
 }
 
 impl Translator {
@@ -124,7 +141,7 @@ impl Translator {
                 tls: "failed".to_owned(),
                 reason: Some(reason.clone()),
             }),
-            idp::Record::Request { issuer, endpoint, method, path, status, .. } => {
+            idp::Record::Request { issuer, endpoint, method, path, status, authorization, .. } => {
                 let expected = self.notes().issuers.get(issuer).is_some_and(|i| i.discovery_path == *path);
                 let request = IssuerRequest {
                     session: self.only_session(issuer),
@@ -133,6 +150,7 @@ impl Translator {
                     path: self.redacted(path),
                     expected_path: expected,
                     status: *status,
+                    credential: authorization.is_some() || self.canaries.found_in(path),
                 };
                 match endpoint {
                     idp::Endpoint::Discovery => Fact::IssuerDiscovery(request),
@@ -168,14 +186,9 @@ impl Translator {
         let only = self.only_session(&request.issuer);
         let presented: Vec<&idp::Presented> = request.basic.iter().chain(&request.post).collect();
         let mut notes = self.notes();
-        let by_id = presented.iter().find_map(|p| {
-            notes
-                .sessions
-                .iter()
-                .find(|(_, s)| s.client_id == p.client_id && s.issuer == request.issuer)
-                .map(|(id, _)| id.clone())
-        });
-        let session = by_id.or(only);
+        let by_id = presented.iter().find_map(|p| notes.sessions_of(p, request));
+        let owners = by_id.unwrap_or_else(|| only.into_iter().collect());
+        let session = owners.first().cloned();
         let known = session.as_ref().and_then(|id| notes.sessions.get(id)).cloned();
         let matching = known.as_ref().is_some_and(|s| {
             !presented.is_empty()
@@ -186,7 +199,7 @@ impl Translator {
         let label = request.granted.as_ref().map(|granted| {
             let label = format!("t{}", notes.tokens.len() + 1);
             self.canaries.add_token(granted.token.expose());
-            notes.tokens.insert(granted.token.expose().to_owned(), (label.clone(), session.clone()));
+            notes.tokens.insert(granted.token.expose().to_owned(), (label.clone(), owners.clone()));
             label
         });
         drop(notes);
@@ -280,7 +293,7 @@ impl Translator {
         let notes = self.notes();
         let known = first.and_then(|p| notes.tokens.get(p.credential.expose()).cloned());
         let foreign =
-            known.as_ref().is_some_and(|(_, owner)| owner.as_ref().is_some_and(|o| *o != rpc.listener))
+            known.as_ref().is_some_and(|(_, owners)| !owners.is_empty() && !owners.contains(&rpc.listener))
                 || first.is_some_and(|p| {
                     let strangers = notes.sessions.iter().filter(|(id, _)| **id != rpc.listener);
                     strangers.flat_map(|(_, s)| &s.own_credentials).any(|c| c == p.credential.expose())

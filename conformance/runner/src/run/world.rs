@@ -7,14 +7,14 @@ use std::time::Duration;
 use flightsql_server as flight;
 use mock_idp as idp;
 use scenario_model::scenario::{
-    Auth, Issuer, IssuerName, Location, OauthSettings, Scenario, ServerName, Session, TlsTrouble, TlsVersion,
-    WorldSet,
+    Auth, Issuer, IssuerName, Location, OauthSettings, Provider, Scenario, ServerName, Session, TlsTrouble,
+    TlsVersion, WorldSet,
 };
 
 use crate::canary::{Canaries, CanaryMaker};
 use crate::recorder::Recorder;
 use crate::render::{CaFile, SessionFacts};
-use crate::run::faults;
+use crate::run::faults::{self, Filling};
 use crate::run::translate::{IssuerNotes, ServerNotes, SessionNotes, Translator};
 
 /// What all worlds of a process share, because it costs time to make.
@@ -29,6 +29,8 @@ pub struct Shared {
     pub engine: flight::Engine,
     idp_tls: Arc<rustls::ServerConfig>,
     flight_tls: Arc<rustls::ServerConfig>,
+    /// The server asks issuers at their plain back channel.
+    issuer_tls: Arc<rustls::ClientConfig>,
 }
 
 impl Shared {
@@ -48,6 +50,7 @@ impl Shared {
             engine: flight::Engine::demo(),
             idp_tls,
             flight_tls,
+            issuer_tls: flight::issuer_tls::trust_nobody(),
         })
     }
 }
@@ -83,7 +86,13 @@ impl WorldSpec {
                 IssuerName::Healthy => (name.as_str().to_owned(), (Issuer::default(), 3600)),
             })
             .collect();
-        let sessions = sessions.into_iter().map(|s| (s.clone(), s.issuer.as_str().to_owned())).collect();
+        let sessions = sessions
+            .into_iter()
+            .map(|s| {
+                let issuer = s.issuer.as_str().to_owned();
+                (Session { oauth: s.oauth.at(&scenario.world.issuer), ..s }, issuer)
+            })
+            .collect();
         Self { issuers, sessions, server: scenario.world.server.clone() }
     }
 }
@@ -98,6 +107,8 @@ pub fn plain_session(id: &str) -> Session {
         oauth: OauthSettings::default(),
         attribution: None,
         server: ServerName::Main,
+        client_of: None,
+        replaces: None,
     }
 }
 
@@ -105,11 +116,12 @@ pub fn plain_session(id: &str) -> Session {
 pub struct World {
     issuers: BTreeMap<String, idp::MockIdp>,
     server: flight::FlightSqlServer,
-    elsewhere: idp::OtherOrigin,
+    elsewhere: [idp::OtherOrigin; 2],
     flight_elsewhere: Option<flight::FlightSqlServer>,
     /// The user's own token and cookie, which come with a request.
     pub forwarded: Forwarded,
     issuer_settings: BTreeMap<String, Issuer>,
+    main_secret: String,
     token_lifetime: Duration,
     /// What each session is given.
     pub sessions: BTreeMap<String, (Session, SessionFacts)>,
@@ -135,10 +147,16 @@ pub enum WorldError {
     /// The server.
     #[error("the Flight SQL server did not start: {0}")]
     Server(#[from] flight::StartError),
+    /// An issuer that is like a provider.
+    #[error("the issuer cannot be like its profile: {0}")]
+    Profile(#[from] idp::file::ConfigError),
 }
 
 /// No step waits longer for a token's expiry.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// Appended to an issuer (OpenID Connect Discovery 1.0 §4).
+const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
 /// The audience that issuers put into tokens unless asked, and that the server wants.
 const AUDIENCE: &str = "https://flight.example.test";
@@ -157,7 +175,9 @@ impl World {
         let canaries = Arc::new(Canaries::default());
         let mut facts: BTreeMap<String, SessionFacts> = BTreeMap::new();
         for (session, _) in &spec.sessions {
-            facts.insert(session.id.clone(), secrets_for(session, maker, &canaries));
+            let like = session.client_of.as_ref().map(|id| &facts[id]);
+            let new = secrets_for(session, like, maker, &canaries);
+            facts.insert(session.id.clone(), new);
         }
         let forwarded = Forwarded { token: maker.make("fcu-"), cookie: maker.make("fcc-") };
         canaries.add("user_token", &forwarded.token);
@@ -169,20 +189,36 @@ impl World {
         for (session, issuer) in &spec.sessions {
             translator.add_session(&session.id, session_notes(session, issuer, &facts[&session.id]));
         }
-        let elsewhere_notes = translator.clone();
-        let elsewhere = idp::OtherOrigin::start(
-            idp::Scheme::Https(shared.idp_tls.clone()),
-            "elsewhere".to_owned(),
-            Arc::new(move |record| elsewhere_notes.issuer(&record)),
-        )
-        .await?;
+        let other_origin = |scheme| {
+            let notes = translator.clone();
+            let recorder: idp::Recorder = Arc::new(move |record| notes.issuer(&record));
+            idp::OtherOrigin::start(scheme, "elsewhere".to_owned(), recorder)
+        };
+        let elsewhere = [
+            other_origin(idp::Scheme::Https(shared.idp_tls.clone())).await?,
+            other_origin(idp::Scheme::Http).await?,
+        ];
         let mut issuers = BTreeMap::new();
+        let mut audiences = BTreeMap::new();
         for (name, (settings, lifetime)) in &spec.issuers {
             let config =
-                issuer_config(shared, name, settings, *lifetime, spec, &facts, &translator, &elsewhere.url());
+                issuer_config(shared, name, settings, *lifetime, spec, &facts, &translator, &elsewhere)?;
+            audiences.insert(name.clone(), config.token.audience.clone());
+            let slash = if config.trailing_slash { "/" } else { "" };
             let surroundings = idp::Surroundings { ca: Some(shared.ca.clone()), ..Default::default() };
             let plaintext = matches!(config.scheme, idp::Scheme::Http);
             let issuer = idp::MockIdp::start_with(config, surroundings).await?;
+            let discovered = issuer.discovery_url();
+            let base = discovered.strip_suffix(WELL_KNOWN).expect("discovery is at the well-known path");
+            let configured = format!("{base}{slash}");
+            if faults::name_the_issuer(settings) {
+                let secret = first_secret(spec, name, &facts);
+                issuer.set_faults(faults::of_issuer(settings, &filling(&elsewhere, &issuer, secret)));
+            }
+            if settings.clock_ahead != 0 {
+                let offset = Some(f64::from(settings.clock_ahead));
+                issuer.change_clock(idp::ClockChange { offset, ..idp::ClockChange::default() });
+            }
             let using: Vec<&(Session, String)> = spec.sessions.iter().filter(|(_, i)| i == name).collect();
             translator.add_issuer(
                 name,
@@ -194,12 +230,13 @@ impl World {
             );
             for (session, _) in using {
                 let facts = facts.get_mut(&session.id).expect("every session has facts");
-                facts.issuer = issuer.issuer();
+                facts.issuer.clone_from(&configured);
                 facts.token_url = issuer.token_url();
             }
             issuers.insert(name.clone(), issuer);
         }
-        let server = start_server(shared, spec, &facts, &issuers, &translator, &header_canary).await?;
+        let server =
+            start_server(shared, spec, &facts, &issuers, &audiences, &translator, &header_canary).await?;
         let flight_elsewhere = settle_locations(shared, spec, &server, &translator).await?;
         for (id, facts) in &mut facts {
             facts.server_port = server.port(id).expect("a listener for each session");
@@ -214,6 +251,7 @@ impl World {
             spec.issuers.iter().map(|(name, (settings, _))| (name.clone(), settings.clone())).collect();
         let main = spec.issuers.get(IssuerName::Main.as_str()).or_else(|| spec.issuers.values().next());
         let token_lifetime = Duration::from_secs(main.map_or(3600, |(_, lifetime)| *lifetime));
+        let main_secret = first_secret(spec, IssuerName::Main.as_str(), &facts);
         Ok(Self {
             issuers,
             server,
@@ -221,6 +259,7 @@ impl World {
             flight_elsewhere,
             forwarded,
             issuer_settings,
+            main_secret,
             token_lifetime,
             sessions,
             canaries,
@@ -235,6 +274,12 @@ impl World {
 
     /// Changes the world, at once.
     pub fn change(&self, set: &WorldSet) {
+        if set.refuse_tokens {
+            self.server.refuse_tokens_issued_so_far();
+        }
+        if let Some(faults) = &set.server_fault {
+            self.server.set_faults(faults::of_server(faults));
+        }
         let Some(main) = self.issuers.get(IssuerName::Main.as_str()) else { return };
         let mut settings = self.issuer_settings[IssuerName::Main.as_str()].clone();
         let touched = set.stall.is_some() || set.fault.is_some() || set.issuer_fault.is_some();
@@ -248,13 +293,16 @@ impl World {
             settings.fault.clone_from(faults);
         }
         if touched {
-            main.set_faults(faults::of_issuer(&settings, &self.elsewhere.url()));
+            main.set_faults(faults::of_issuer(
+                &settings,
+                &filling(&self.elsewhere, main, self.main_secret.clone()),
+            ));
         }
         if set.rotate_keys {
             main.rotate_keys();
         }
-        if set.refuse_tokens {
-            self.server.refuse_tokens_issued_so_far();
+        if set.hang_up {
+            main.hang_up();
         }
     }
 
@@ -270,12 +318,18 @@ impl World {
     }
 }
 
-fn secrets_for(session: &Session, maker: &mut CanaryMaker, canaries: &Canaries) -> SessionFacts {
+/// Secrets of a session; with `like` it is the same client as that one.
+fn secrets_for(
+    session: &Session,
+    like: Option<&SessionFacts>,
+    maker: &mut CanaryMaker,
+    canaries: &Canaries,
+) -> SessionFacts {
     let fill = |template: &Option<String>, canary: String| match template {
         Some(template) => template.replace("{canary}", &canary),
         None => canary,
     };
-    let facts = SessionFacts {
+    let mut facts = SessionFacts {
         client_id: fill(&session.oauth.client_id, maker.make(&format!("fc-client-{}-", session.id))),
         client_secret: fill(&session.oauth.client_secret, maker.make("fcs-")),
         username: maker.make("fc-user-"),
@@ -283,6 +337,17 @@ fn secrets_for(session: &Session, maker: &mut CanaryMaker, canaries: &Canaries) 
         token: maker.make("fct-"),
         ..SessionFacts::default()
     };
+    facts.registered_secret = match session.oauth.wrong_secret {
+        true => format!("another-{}", facts.client_secret),
+        false => facts.client_secret.clone(),
+    };
+    if let Some(like) = like {
+        facts.client_id.clone_from(&like.client_id);
+        facts.registered_secret.clone_from(&like.registered_secret);
+        if !session.oauth.wrong_secret {
+            facts.client_secret.clone_from(&like.registered_secret);
+        }
+    }
     canaries.add("client_secret", &facts.client_secret);
     canaries.add_basic("client_secret", &facts.client_id, &facts.client_secret);
     canaries.add("password", &facts.password);
@@ -291,13 +356,28 @@ fn secrets_for(session: &Session, maker: &mut CanaryMaker, canaries: &Canaries) 
     facts
 }
 
+/// A blank setting is none.
+fn set(setting: &Option<String>) -> Option<String> {
+    setting.clone().filter(|text| !text.trim().is_empty())
+}
+
+/// What faults of an issuer may name, once it is started.
+fn filling(elsewhere: &[idp::OtherOrigin; 2], issuer: &idp::MockIdp, secret: String) -> Filling {
+    Filling { issuer: issuer.issuer(), ..early_filling(elsewhere, secret) }
+}
+
+/// The same while the issuer has no address yet.
+fn early_filling([elsewhere, plain]: &[idp::OtherOrigin; 2], secret: String) -> Filling {
+    Filling { issuer: String::new(), elsewhere: elsewhere.url(), plain_elsewhere: plain.url(), secret }
+}
+
 fn session_notes(session: &Session, issuer: &str, facts: &SessionFacts) -> SessionNotes {
     SessionNotes {
         issuer: issuer.to_owned(),
         client_id: facts.client_id.clone(),
         client_secret: facts.client_secret.clone(),
-        scope: session.oauth.scope.clone(),
-        audience: session.oauth.audience.clone(),
+        scope: set(&session.oauth.scope),
+        audience: set(&session.oauth.audience),
         own_credentials: vec![facts.token.clone(), facts.password.clone()],
     }
 }
@@ -311,8 +391,8 @@ fn issuer_config(
     spec: &WorldSpec,
     facts: &BTreeMap<String, SessionFacts>,
     translator: &Arc<Translator>,
-    elsewhere: &str,
-) -> idp::Config {
+    elsewhere: &[idp::OtherOrigin; 2],
+) -> Result<idp::Config, WorldError> {
     use scenario_model::scenario::{Alg, ClientAuth, Required, Scheme, TokenForm};
     let notes = translator.clone();
     let mut config = idp::Config::new(shared.keys.clone(), Arc::new(move |record| notes.issuer(&record)));
@@ -325,42 +405,78 @@ fn issuer_config(
         Scheme::Http => idp::Scheme::Http,
     };
     config.path.clone_from(&settings.path);
-    config.trailing_slash = settings.trailing_slash;
     let tls_fault = settings.fault.iter().any(|fault| fault.tls.is_some());
     config.listeners = if settings.own_ports || settings.stall.is_some() || tls_fault {
         idp::Listeners::PerEndpoint
     } else {
         idp::Listeners::Shared
     };
-    config.client_auth = match settings.client_auth {
-        ClientAuth::Any => idp::ClientAuth::Any,
-        ClientAuth::Basic => idp::ClientAuth::BasicOnly,
-        ClientAuth::Post => idp::ClientAuth::PostOnly,
-    };
-    config.token.format = match settings.token {
-        TokenForm::Jwt => idp::TokenFormat::Jwt,
-        TokenForm::Opaque => idp::TokenFormat::Opaque,
-    };
-    config.token.alg = match settings.alg {
-        Alg::RS256 => idp::Alg::Rs256,
-        Alg::ES256 => idp::Alg::Es256,
-    };
-    config.token.lifetime = Duration::from_secs(lifetime);
-    config.token.audience = AUDIENCE.to_owned();
-    config.token.require_audience = settings.require.contains(&Required::Audience);
-    config.token.require_scope = settings.require.contains(&Required::Scope);
-    let clients = spec.sessions.iter().filter(|(_, issuer)| issuer == name).map(|(session, _)| {
-        let facts = &facts[&session.id];
-        let wrong = if session.oauth.wrong_secret { "another-" } else { "" };
-        idp::Client {
-            id: facts.client_id.clone(),
-            secret: idp::Secret::new(format!("{wrong}{}", facts.client_secret)),
-            ..idp::Client::default()
+    match settings.profile {
+        Some(provider) => like_provider(&mut config, provider, settings)?,
+        None => {
+            config.trailing_slash = settings.trailing_slash;
+            config.quirks.token_on_another_host = settings.token_on_another_host;
+            config.client_auth = match settings.client_auth {
+                ClientAuth::Any => idp::ClientAuth::Any,
+                ClientAuth::Basic => idp::ClientAuth::BasicOnly,
+                ClientAuth::Post => idp::ClientAuth::PostOnly,
+            };
+            config.token.format = match settings.token {
+                TokenForm::Jwt => idp::TokenFormat::Jwt,
+                TokenForm::Opaque => idp::TokenFormat::Opaque,
+            };
+            config.token.alg = match settings.alg {
+                Alg::RS256 => idp::Alg::Rs256,
+                Alg::ES256 => idp::Alg::Es256,
+            };
+            config.token.lifetime = Duration::from_secs(lifetime);
+            config.token.audience = AUDIENCE.to_owned();
+            config.token.require_audience = settings.require.contains(&Required::Audience);
+            config.token.require_scope = settings.require.contains(&Required::Scope);
         }
+    }
+    // Two sessions of one client are one client.
+    let secrets: BTreeMap<&str, &str> = spec
+        .sessions
+        .iter()
+        .filter(|(_, issuer)| issuer == name)
+        .map(|(session, _)| &facts[&session.id])
+        .map(|facts| (facts.client_id.as_str(), facts.registered_secret.as_str()))
+        .collect();
+    let clients = secrets.into_iter().map(|(id, secret)| idp::Client {
+        id: id.to_owned(),
+        secret: idp::Secret::new(secret.to_owned()),
+        ..idp::Client::default()
     });
     config.clients = idp::Clients::Registered(clients.collect());
-    config.faults = faults::of_issuer(settings, elsewhere);
-    config
+    config.faults = faults::of_issuer(settings, &early_filling(elsewhere, first_secret(spec, name, facts)));
+    Ok(config)
+}
+
+/// What only a resource server has to cope with: a token without `aud` is no matter of a client.
+const OF_THE_RESOURCE_SERVER: [(Provider, &str); 1] = [(Provider::Cognito, "no-aud")];
+
+fn like_provider(config: &mut idp::Config, provider: Provider, settings: &Issuer) -> Result<(), WorldError> {
+    let left_out = OF_THE_RESOURCE_SERVER.iter().filter(|(of, _)| *of == provider).map(|(_, quirk)| *quirk);
+    let without: Vec<String> =
+        settings.without.iter().map(|quirk| quirk.as_str()).chain(left_out).map(str::to_owned).collect();
+    idp::file::like_provider(config, provider.as_str(), &without)?;
+    if config.token.audience == idp::TokenConfig::default().audience {
+        config.token.audience = AUDIENCE.to_owned();
+    }
+    if settings.path.is_empty() {
+        let example =
+            idp::profile::find(provider.as_str()).map_err(idp::file::ConfigError::from)?.example_issuer;
+        let suffix = &config.paths.issuer;
+        config.path = example.strip_suffix(suffix.as_str()).unwrap_or(&example).to_owned();
+    }
+    Ok(())
+}
+
+/// The client secret of the first session of an issuer.
+fn first_secret(spec: &WorldSpec, issuer: &str, facts: &BTreeMap<String, SessionFacts>) -> String {
+    let first = spec.sessions.iter().find(|(_, name)| name == issuer);
+    first.map(|(session, _)| facts[&session.id].client_secret.clone()).unwrap_or_default()
 }
 
 async fn start_server(
@@ -368,6 +484,7 @@ async fn start_server(
     spec: &WorldSpec,
     facts: &BTreeMap<String, SessionFacts>,
     issuers: &BTreeMap<String, idp::MockIdp>,
+    audiences: &BTreeMap<String, String>,
     translator: &Arc<Translator>,
     header_canary: &str,
 ) -> Result<flight::FlightSqlServer, WorldError> {
@@ -376,17 +493,15 @@ async fn start_server(
         spec.sessions.iter().filter(move |(s, _)| uses(s)).map(|(s, _)| &facts[&s.id])
     };
     let mut trusted = Vec::new();
-    for issuer in issuers.values() {
-        let mut audiences: Vec<String> = vec![AUDIENCE.to_owned()];
+    for (name, issuer) in issuers {
+        let mut audiences: Vec<String> = vec![AUDIENCE.to_owned(), audiences[name].clone()];
         audiences.extend(spec.sessions.iter().filter_map(|(s, _)| s.oauth.audience.clone()));
+        audiences.sort();
         audiences.dedup();
         for audience in audiences {
             trusted.push(flight::TrustedIssuer {
                 issuer: issuer.issuer(),
-                discovery_url: format!(
-                    "{}/.well-known/openid-configuration",
-                    issuer.back_channel().trim_end_matches('/')
-                ),
+                discovery_url: healthy_discovery(issuer),
                 audience,
                 algorithms: vec![flight::Algorithm::RS256, flight::Algorithm::ES256],
                 leeway: Duration::ZERO,
@@ -417,6 +532,7 @@ async fn start_server(
             .chain(faults::of_server(&spec.server.fault))
             .collect(),
         rendezvous: spec.server.rendezvous.as_ref().map(faults::rendezvous),
+        issuer_tls: shared.issuer_tls.clone(),
         recorder: Arc::new(move |record| notes.server(&record)),
         other_tls: spec
             .server
@@ -489,7 +605,28 @@ async fn settle_locations(
     Ok(other)
 }
 
+/// The document where no fault reaches it.
+fn healthy_discovery(issuer: &idp::MockIdp) -> String {
+    let back = issuer.back_channel();
+    let origin = back.strip_suffix(&path_of(&back)).unwrap_or(&back);
+    format!("{origin}{}", path_of(&issuer.discovery_url()))
+}
+
 fn path_of(url: &str) -> String {
     let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
     after_scheme.find('/').map_or("/", |at| &after_scheme[at..]).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_provider_of_a_scenario_has_a_profile() {
+        for provider in Provider::ALL {
+            let mut config = idp::Config::default();
+            let result = like_provider(&mut config, provider, &Issuer::default());
+            result.unwrap_or_else(|e| panic!("{}: {e}", provider.as_str()));
+        }
+    }
 }

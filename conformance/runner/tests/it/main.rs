@@ -5,6 +5,7 @@ mod interrupt;
 mod mistakes;
 mod plugins;
 mod subjects;
+mod whole;
 
 use std::path::Path;
 

@@ -69,6 +69,43 @@ fn an_unknown_event_kind_field_or_step_is_named() {
 }
 
 #[test]
+fn a_profile_decides_and_what_needs_one_says_so() {
+    let world = |text: &str| format!("lane     = \"instant\"\n{text}");
+    let lane = "lane     = \"instant\"";
+    check(lane, &world("[world.issuer]\nprofile = \"auth00\""), &["did you mean `auth0`?"]);
+    check(
+        lane,
+        &world("[world.issuer]\nprofile = \"auth0\"\ntrailing_slash = true"),
+        &["a/b.toml:6:", "the `profile` decides this"],
+    );
+    check(lane, &world("[world.issuer]\nwithout = [\"issuer\"]"), &["only the profile `entra-v1`"]);
+    check(
+        lane,
+        &world("[[session]]\nid = \"a\"\noauth = { as_documented = true }"),
+        &["needs an issuer with a `profile`"],
+    );
+    check(
+        lane,
+        &world(
+            "[world.issuer]\nprofile = \"auth0\"\n[[session]]\nid = \"a\"\noauth = { as_documented = true, scope = \"s\" }",
+        ),
+        &["decides `scope` and `audience`"],
+    );
+}
+
+#[test]
+fn words_of_an_error_are_asked_of_an_error_only() {
+    let requires = "outcome = \"served\" }";
+    check(requires, "outcome = \"served\", says = \"x\" }", &["`says` is about an error"]);
+    check(requires, "outcome = \"error\", says = \" \" }", &["every text would hold it"]);
+    check(
+        "{ step = \"first\", outcome = \"served\" }",
+        "{ events = \"issuer.token\", says = \"x\", count = 0 }",
+        &["`says` belongs to a clause about a `step`"],
+    );
+}
+
+#[test]
 fn all_mistakes_of_a_file_come_at_once() {
     let text =
         GOOD.replace("\"served\"", "\"server\"").replace("claim ", "clam ").replace("\"MUST\"", "\"MUSST\"");
@@ -95,6 +132,23 @@ fn a_check_that_silence_could_satisfy_is_refused() {
 }
 
 #[test]
+fn a_fault_does_one_thing_wherever_it_stands() {
+    let with = |more: &str| format!("{more}\n\n[[check]]");
+    let world = "[[world.server.fault]]\nrpc = \"DoGet\"\ncode = \"INTERNAL\"\ndelay = \"1s\"";
+    check("[[check]]", &with(world), &["a fault does one thing", "exactly one of `code`, `breaks`"]);
+    let step = "[[step]]\nid = \"w\"\nop = \"world\"\nset = { issuer_fault = [{ endpoint = \"token\" }] }";
+    check("[[check]]", &with(step), &["a fault does one thing", "`connection`, `stall`, `delay`"]);
+    let session = "[[world.server.fault]]\ncode = \"INTERNAL\"\nsession = \"aa\"";
+    check("[[check]]", &with(session), &["unknown session `aa`", "did you mean `a`?"]);
+}
+
+#[test]
+fn only_a_query_has_a_deadline_and_only_the_world_is_set() {
+    check("op = \"query\"", "op = \"health\"\ndeadline = \"1s\"", &["only a query has a deadline"]);
+    check("op = \"query\"", "op = \"query\"\nset = { hang_up = true }", &["`set` belongs to a `world` step"]);
+}
+
+#[test]
 fn broken_toml_is_a_mistake_with_a_place() {
     check("level  = \"MUST\"", "level  = MUST\"", &["a/b.toml:11:"]);
 }
@@ -110,4 +164,35 @@ fn troubles_of_tls_that_cannot_be_are_refused() {
     check("[[step]]", fault, &["never `unexpected`"]);
     check("op = \"query\"", "op = \"query\"\nusers = 2", &["`users` needs `user`"]);
     check("op = \"query\"", "op = \"query\"\nforwarded = true", &["`forwarded` needs `user`"]);
+}
+
+#[test]
+fn a_fault_that_does_two_things_or_none_or_too_much_is_refused() {
+    let fault = |members: &str| {
+        format!("[[world.issuer.fault]]\nendpoint = \"token\"\n{members}\n\n[[step]]\nid = \"first\"")
+    };
+    let first = "[[step]]\nid = \"first\"";
+    check(first, &fault(""), &["a fault does one thing", "`status`, `patch`"]);
+    check(first, &fault("answer = \"html\"\ndelay = \"1s\""), &["a fault does one thing", "a/b.toml:5:"]);
+    check(first, &fault("but_status = 42"), &["`but_status` must be from 100 to 599"]);
+    check(first, &fault("long_token = 9999999"), &["`long_token` must be at most 1048576"]);
+    let step = "op = \"query\"\n\n[[step]]\nid = \"change\"\nop = \"world\"\nset = { issuer_fault = [{ endpoint = \"token\" }] }";
+    check("op = \"query\"", step, &["a fault does one thing", "a/b.toml:12:"]);
+}
+
+#[test]
+fn a_session_that_is_the_client_of_another_names_an_earlier_one() {
+    let first = "[[step]]\nid = \"first\"";
+    let sessions = |more: &str| {
+        format!("[[session]]\nid = \"a\"\n\n[[session]]\nid = \"b\"\n{more}\n\n[[step]]\nid = \"first\"")
+    };
+    check(first, &sessions("client_of = \"c\""), &["`client_of` names `c`, which is no earlier session"]);
+    check(first, &sessions("replaces = \"b\""), &["`replaces` names `b`, which is no earlier session"]);
+    let own = "client_of = \"a\"\noauth = { client_id = \"x{canary}\" }";
+    check(first, &sessions(own), &["`client_of` goes with no `client_id`"]);
+}
+
+#[test]
+fn two_permutations_of_one_name_are_refused() {
+    check("[[step]]", "[matrix]\nn = [1, \"1\"]\n\n[[step]]", &["two permutations are named `a/b[n=1]`"]);
 }

@@ -3,16 +3,17 @@
 use plugin_protocol::pluginv2::DataSourceInstanceSettings;
 use serde_json::{Map, Value};
 
-/// When all data sources were saved, in milliseconds; a fresh id makes a fresh instance, so the time need not move.
-const SAVED_MS: i64 = 1_700_000_000_000;
+/// When all data sources were created, in milliseconds: a fresh id makes a fresh instance, and of one id each save is later.
+const CREATED_MS: i64 = 1_700_000_000_000;
 
-/// A data source with the options in their places: `jsonData.a.b`, `secureJsonData.x`, or a field of its own.
-pub fn saved(id: i64, native: &Map<String, Value>) -> DataSourceInstanceSettings {
+/// A data source, saved so many times, with the options in their places: `jsonData.a.b`, `secureJsonData.x`, or a field of
+/// its own.
+pub fn saved(id: i64, saves: u32, native: &Map<String, Value>) -> DataSourceInstanceSettings {
     let mut settings = DataSourceInstanceSettings {
         id,
         uid: uid(id),
         name: format!("flightcheck {id}"),
-        last_updated_ms: SAVED_MS,
+        last_updated_ms: CREATED_MS + i64::from(saves) * 1000,
         ..DataSourceInstanceSettings::default()
     };
     let mut json_data = Map::new();
@@ -75,7 +76,7 @@ mod tests {
             "jsonData.host": "h:1", "jsonData.secure": true, "jsonData.timeouts.query": 3,
             "secureJsonData.token": "T", "url": "http://h", "basicAuthEnabled": true,
         });
-        let saved = saved(7, native.as_object().expect("an object"));
+        let saved = saved(7, 1, native.as_object().expect("an object"));
         let json_data: Value = serde_json::from_slice(&saved.json_data).expect("JSON");
         assert_eq!(json_data, json!({"host": "h:1", "secure": true, "timeouts": {"query": 3}}));
         assert_eq!(saved.decrypted_secure_json_data["token"], "T");

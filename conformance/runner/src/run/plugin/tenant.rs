@@ -39,6 +39,8 @@ pub struct Tenant {
     recorder: Arc<Recorder>,
     canaries: Arc<Canaries>,
     sources: Mutex<BTreeMap<String, DataSourceInstanceSettings>>,
+    /// The id of each session's data source, and how often it was saved.
+    saves: Mutex<BTreeMap<String, (i64, u32)>>,
 }
 
 /// Why there is no answer to read.
@@ -71,6 +73,7 @@ impl Tenant {
             recorder: recorder.clone(),
             canaries: canaries.clone(),
             sources: Mutex::default(),
+            saves: Mutex::default(),
         })
     }
 
@@ -112,14 +115,25 @@ impl Tenant {
         ok(said)
     }
 
-    /// Grafana tells a plugin nothing until it asks something of a data source.
+    /// Grafana tells a plugin nothing until it asks something of a data source. A session that is opened once more is the same
+    /// data source with settings that were saved later.
     fn open(&self, session: &str, native: Option<&Value>) -> Read {
-        let id = self.process.fresh_id();
-        self.process.tenants.owns(self.key, id);
+        let (id, saves) = self.save(session);
         let empty = Map::new();
-        let settings = saved(id, native.and_then(Value::as_object).unwrap_or(&empty));
+        let settings = saved(id, saves, native.and_then(Value::as_object).unwrap_or(&empty));
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).insert(session.to_owned(), settings);
         ok(Map::new())
+    }
+
+    fn save(&self, session: &str) -> (i64, u32) {
+        let mut saves = self.saves.lock().unwrap_or_else(PoisonError::into_inner);
+        let save = saves.entry(session.to_owned()).or_insert_with(|| {
+            let id = self.process.fresh_id();
+            self.process.tenants.owns(self.key, id);
+            (id, 0)
+        });
+        save.1 += 1;
+        *save
     }
 
     async fn channel(&self) -> Result<Channel, NoAnswer> {
