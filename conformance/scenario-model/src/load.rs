@@ -434,9 +434,9 @@ fn kinds_of(fault: &IssuerFault) -> [(&'static str, bool); 15] {
         ("content_type", fault.content_type.is_some()),
         ("but_status", fault.but_status.is_some()),
         ("long_token", fault.long_token.is_some()),
-        ("delay", fault.delay.is_some()),
         ("connection", fault.connection.is_some()),
         ("stall", fault.stall.is_some()),
+        ("delay", fault.delay.is_some()),
         ("redirect_within", fault.redirect_within.is_some()),
         ("tls", fault.tls.is_some()),
     ]
