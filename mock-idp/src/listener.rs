@@ -228,14 +228,17 @@ impl Listener {
         let (issuer, endpoint) = (self.issuer.clone(), self.endpoint);
         async move {
             let _ = stream.set_nodelay(true);
-            let by = match (fault, scheme) {
+            let ended = match (fault, scheme) {
                 (Some(ConnectionFault::Reset), _) => {
                     peer.wire.end_with_reset();
                     return;
                 }
                 (Some(ConnectionFault::Silent), _)
                 | (Some(ConnectionFault::Tls(TlsFault::StalledHandshake)), Scheme::Https(_)) => {
-                    silent(stream).await
+                    Ok(silent(stream).await)
+                }
+                (Some(ConnectionFault::Tls(TlsFault::Missing)), Scheme::Https(_)) => {
+                    in_the_clear(stream, served, peer, stopping).await
                 }
                 (Some(ConnectionFault::Tls(TlsFault::OldVersion)), Scheme::Https(_)) => {
                     old_version(stream).await
@@ -245,11 +248,15 @@ impl Listener {
                     encrypted(stream, config, served, peer, stopping).await
                 }
                 (Some(ConnectionFault::Tls(_)) | None, Scheme::Http) => {
-                    talk(stream, served, peer, stopping).await
+                    Ok(talk(stream, served, peer, stopping).await)
                 }
                 (None, Scheme::Https(config)) => encrypted(stream, config, served, peer, stopping).await,
             };
             if let Some(recorder) = recorder {
+                let by = ended.unwrap_or_else(|NoTls { by, reason }| {
+                    recorder(Record::TlsFailed { issuer: issuer.clone(), endpoint, peer_port, reason });
+                    by
+                });
                 let requests = requests.load(Ordering::Relaxed);
                 recorder(Record::Closed { issuer, endpoint, peer_port, by, requests });
             }
@@ -272,15 +279,40 @@ async fn silent(stream: TcpStream) -> Party {
     }
 }
 
+/// TLS was not agreed on.
+struct NoTls {
+    by: Party,
+    reason: String,
+}
+
 /// Answers the first message of a handshake as a server that speaks TLS 1.0 only.
-async fn old_version(mut stream: TcpStream) -> Party {
+async fn old_version(mut stream: TcpStream) -> Result<Party, NoTls> {
     let mut hello = [0; 1024];
     if stream.read(&mut hello).await.is_ok_and(|n| n > 0) {
         let _ = stream.write_all(&OLD_SERVER_HELLO).await;
         // The alert that the client sends.
         let _ = tokio::time::timeout(HANDSHAKE, stream.read(&mut hello)).await;
     }
-    Party::Peer
+    Err(NoTls { by: Party::Peer, reason: "TLS 1.0 was offered, and nothing else".to_owned() })
+}
+
+/// The first byte of a TLS handshake (RFC 8446 §5.1).
+const HANDSHAKE_RECORD: u8 = 0x16;
+
+/// Speaks plain HTTP where TLS is published.
+async fn in_the_clear(
+    stream: TcpStream,
+    served: Served,
+    peer: Peer,
+    stopping: CancellationToken,
+) -> Result<Party, NoTls> {
+    let mut first = [0];
+    let began_tls = stream.peek(&mut first).await.is_ok_and(|n| n == 1 && first[0] == HANDSHAKE_RECORD);
+    let by = talk(stream, served, peer, stopping).await;
+    if began_tls {
+        return Err(NoTls { by, reason: "the client began TLS, and there is none".to_owned() });
+    }
+    Ok(by)
 }
 
 async fn encrypted(
@@ -289,7 +321,7 @@ async fn encrypted(
     served: Served,
     mut peer: Peer,
     stopping: CancellationToken,
-) -> Party {
+) -> Result<Party, NoTls> {
     let wire = peer.wire.clone();
     let acceptor = tokio_rustls::TlsAcceptor::from(config);
     // Slow bytes and broken connections are below TLS.
@@ -297,10 +329,10 @@ async fn encrypted(
         Ok(Ok(stream)) => {
             let certificates = stream.get_ref().1.peer_certificates();
             peer.certificate = certificates.and_then(|c| c.first()).map(|c| Arc::new(c.to_vec()));
-            converse(stream, served, peer, stopping).await
+            Ok(converse(stream, served, peer, stopping).await)
         }
-        Ok(Err(_)) => Party::Peer,
-        Err(_) => Party::Us,
+        Ok(Err(error)) => Err(NoTls { by: Party::Peer, reason: error.to_string() }),
+        Err(_) => Err(NoTls { by: Party::Us, reason: "the handshake was not finished".to_owned() }),
     }
 }
 

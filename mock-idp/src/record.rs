@@ -28,6 +28,17 @@ pub enum Record {
         /// Accepted, or an attempt that was not answered.
         via: Via,
     },
+    /// TLS was not agreed on.
+    TlsFailed {
+        /// The issuer's label.
+        issuer: String,
+        /// What is served on that port.
+        endpoint: Endpoint,
+        /// The other side's port.
+        peer_port: u16,
+        /// What went wrong.
+        reason: String,
+    },
     /// A request to anything but the token endpoint.
     Request {
         /// The issuer's label.

@@ -76,8 +76,19 @@ impl ThrowAwayCa {
         server_config(self.chain.clone(), self.key.clone(), alpn, Certificates::Asked)
     }
 
-    /// A server whose certificate has something wrong with it.
-    fn wrong(&self, fault: TlsFault) -> Option<Arc<rustls::ServerConfig>> {
+    /// The same, for one version of TLS only.
+    pub fn server_config_of(
+        &self,
+        version: &'static rustls::SupportedProtocolVersion,
+        alpn: &[&[u8]],
+    ) -> Arc<rustls::ServerConfig> {
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.clone()));
+        let config = built(self.chain.clone(), key, alpn, Certificates::NotAsked, &[version]);
+        Arc::new(config.expect("the leaf was made for this key"))
+    }
+
+    /// A server whose certificate has something wrong with it; none if the fault is not about certificates.
+    pub fn faulty(&self, fault: TlsFault, alpn: &[&[u8]]) -> Option<Arc<rustls::ServerConfig>> {
         let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
         let key = KeyPair::generate().expect("the system has randomness");
         let fine = "the parameters are right";
@@ -101,9 +112,15 @@ impl ThrowAwayCa {
                     stranger.ca.der().clone(),
                 ]
             }
-            TlsFault::StalledHandshake | TlsFault::OldVersion => return None,
+            TlsFault::NotYetValid => {
+                let mut params = leaf(names);
+                params.not_before = rcgen::date_time_ymd(2120, 1, 1);
+                params.not_after = rcgen::date_time_ymd(2121, 1, 1);
+                vec![params.signed_by(&key, &self.ca).expect(fine).der().clone(), self.ca.der().clone()]
+            }
+            TlsFault::StalledHandshake | TlsFault::OldVersion | TlsFault::Missing => return None,
         };
-        Some(server_config(chain, key.serialize_der(), &[b"h2", b"http/1.1"], Certificates::NotAsked))
+        Some(server_config(chain, key.serialize_der(), alpn, Certificates::NotAsked))
     }
 }
 
@@ -136,7 +153,8 @@ fn server_config(
     certificates: Certificates,
 ) -> Arc<rustls::ServerConfig> {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key));
-    Arc::new(built(chain, key, alpn, certificates).expect("the leaf was just made for this key"))
+    let config = built(chain, key, alpn, certificates, rustls::DEFAULT_VERSIONS);
+    Arc::new(config.expect("the leaf was just made for this key"))
 }
 
 /// TLS settings for a certificate of the operator's own; clients may present theirs (RFC 8705).
@@ -148,7 +166,7 @@ pub fn from_parts(
     key: PrivateKeyDer<'static>,
     alpn: &[&[u8]],
 ) -> Result<rustls::ServerConfig, rustls::Error> {
-    built(chain, key, alpn, Certificates::Asked)
+    built(chain, key, alpn, Certificates::Asked, rustls::DEFAULT_VERSIONS)
 }
 
 fn built(
@@ -156,10 +174,11 @@ fn built(
     key: PrivateKeyDer<'static>,
     alpn: &[&[u8]],
     certificates: Certificates,
+    versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> Result<rustls::ServerConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .expect("the provider has TLS 1.2 and 1.3");
     let builder = match certificates {
         Certificates::Asked => builder.with_client_cert_verifier(Arc::new(AnyClient(provider))),
@@ -231,7 +250,7 @@ impl Mishaps {
         if let Some((_, config)) = made.iter().find(|(f, _)| *f == fault) {
             return Some(config.clone());
         }
-        let config = self.ca.wrong(fault)?;
+        let config = self.ca.faulty(fault, &[b"h2", b"http/1.1"])?;
         made.push((fault, config.clone()));
         Some(config)
     }
@@ -239,7 +258,7 @@ impl Mishaps {
 
 /// A handshake record of TLS 1.0 with a ServerHello (RFC 2246 §7.4.1.3) that chooses version 3.1: no client of today takes
 /// it. Its random is all zeros, its session id is empty, its cipher is TLS_RSA_WITH_AES_128_CBC_SHA.
-pub(crate) const OLD_SERVER_HELLO: [u8; 47] = {
+pub const OLD_SERVER_HELLO: [u8; 47] = {
     let mut hello = [0; 47];
     let head = [0x16, 0x03, 0x01, 0x00, 0x2a, 0x02, 0x00, 0x00, 0x26, 0x03, 0x01];
     let mut at = 0;

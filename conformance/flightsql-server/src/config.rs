@@ -1,5 +1,6 @@
 //! What a server is like.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,19 @@ pub struct Config {
     pub issuer_tls: Arc<rustls::ClientConfig>,
     /// Told of everything, at the moment when it happens.
     pub recorder: Recorder,
+    /// Listeners whose TLS is another than that of the rest, by label.
+    pub other_tls: BTreeMap<String, ListenerTls>,
+}
+
+/// The TLS of one listener.
+#[derive(Debug, Clone)]
+pub enum ListenerTls {
+    /// With these settings.
+    With(Arc<rustls::ServerConfig>),
+    /// None, although clients may begin it.
+    Missing,
+    /// The first message is answered with these bytes, and nothing more is said.
+    Answer(&'static [u8]),
 }
 
 impl Config {
@@ -54,6 +68,7 @@ impl Config {
             rendezvous: None,
             issuer_tls: issuer_tls::trust_nobody(),
             recorder,
+            other_tls: BTreeMap::new(),
         }
     }
 }

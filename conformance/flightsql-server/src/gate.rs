@@ -1,12 +1,13 @@
 //! The gate before the service: who is it, what is asked, what goes wrong on purpose; then the service, then the end.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
-    HandshakeResponse, PollInfo, PutResult, Result as FlightResult, SchemaResult, Ticket,
+    HandshakeResponse, Location, PollInfo, PutResult, Result as FlightResult, SchemaResult, Ticket,
 };
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) meeting: Option<Meeting>,
     pub(crate) recorder: Recorder,
     pub(crate) next: AtomicU64,
+    /// Where endpoints say that results are, by listener, where it is not what the server says.
+    pub(crate) locations: Mutex<BTreeMap<String, Vec<String>>>,
 }
 
 /// The service with its gate.
@@ -165,6 +168,7 @@ impl Gate {
             sql: asked.sql,
             authorization: judged.presented,
             attribution: attribution::of(metadata),
+            cookies: cookies_of(metadata),
             headers: headers_of(metadata),
             principal: judged.principal.as_ref().ok().cloned(),
             refused: judged.principal.as_ref().err().map(|status| code_name(status.code())),
@@ -172,6 +176,22 @@ impl Gate {
         })));
         (EndTeller::new(end, self.shared.recorder.clone()), judged.principal)
     }
+}
+
+impl Gate {
+    /// Where results are for who comes by this listener, if that is said of it.
+    fn locations(&self, listener: &str) -> Option<Vec<String>> {
+        self.shared.locations.lock().unwrap_or_else(PoisonError::into_inner).get(listener).cloned()
+    }
+}
+
+/// The answer with these places in its endpoints.
+fn located(mut info: FlightInfo, locations: Option<Vec<String>>) -> FlightInfo {
+    if let Some(locations) = locations {
+        let places: Vec<Location> = locations.into_iter().map(|uri| Location { uri }).collect();
+        info.endpoint.iter_mut().for_each(|endpoint| endpoint.location.clone_from(&places));
+    }
+    info
 }
 
 /// Breaks a call that has no answer yet.
@@ -204,6 +224,12 @@ fn headers_of(metadata: &MetadataMap) -> Vec<(String, Vec<String>)> {
         values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
     };
     names.map(|name| (name.as_str().to_owned(), values(name))).collect()
+}
+
+/// Every value of `cookie`.
+fn cookies_of(metadata: &MetadataMap) -> Vec<Secret> {
+    let values = metadata.as_ref().get_all("cookie").iter();
+    values.map(|value| Secret::new(String::from_utf8_lossy(value.as_bytes()).into_owned())).collect()
 }
 
 /// The request, with who makes it.
@@ -260,8 +286,9 @@ impl FlightService for Gate {
     ) -> Result<Response<FlightInfo>, Status> {
         let asked = Asked::by_descriptor(request.get_ref());
         let entered = self.enter("GetFlightInfo", asked, &request).await?;
+        let locations = self.locations(&peer_of(&request).listener);
         let answer = self.sql.get_flight_info(by(&entered, request)).await;
-        told(entered, answer)
+        told(entered, answer.map(|info| info.map(|info| located(info, locations))))
     }
 
     async fn poll_flight_info(

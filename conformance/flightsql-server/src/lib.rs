@@ -49,7 +49,7 @@ mod snapshot;
 mod transaction;
 
 pub use attribution::Attribution;
-pub use config::{Config, HandshakeAnswer, Http2, StartError, TrustedIssuer, WaysIn};
+pub use config::{Config, HandshakeAnswer, Http2, ListenerTls, StartError, TrustedIssuer, WaysIn};
 pub use defect::Defect;
 pub use engine::{Clock, Engine, Limits};
 pub use fault::{Fault, FaultKind, Method, Moment};

@@ -61,7 +61,9 @@ pub struct Rpc {
     pub authorization: Vec<Presented>,
     /// Attribution headers with all their values.
     pub attribution: Vec<(String, Vec<String>)>,
-    /// All headers with all their values, but for `authorization`, which is above, and `cookie`.
+    /// Every value of `cookie`.
+    pub cookies: Vec<Secret>,
+    /// All headers with all their values, but for `authorization` and `cookie`, which are above.
     pub headers: Vec<(String, Vec<String>)>,
     /// Whom the caller is taken to be.
     pub principal: Option<String>,

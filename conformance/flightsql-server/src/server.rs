@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Http2, StartError};
+use crate::config::{Config, Http2, ListenerTls, StartError};
 use crate::connection::{Connection, Peer, Wire, name_in};
 use crate::fault::{Fault, Faults};
 use crate::gate::{Gate, Shared};
@@ -55,6 +56,7 @@ impl FlightSqlServer {
             meeting: config.rendezvous.map(Meeting::new),
             recorder: config.recorder.clone(),
             next: AtomicU64::new(1),
+            locations: Mutex::default(),
         });
         let gate = Gate { shared: shared.clone(), sql: Arc::new(Sql::new(config.engine, config.locations)) };
         let control = ConnectionControl { go_away: CancellationToken::new(), end: CancellationToken::new() };
@@ -66,8 +68,11 @@ impl FlightSqlServer {
             let listener = TcpListener::bind(at).await.map_err(failed)?;
             ports.insert(label.clone(), listener.local_addr().map_err(failed)?.port());
             let accepting = Accepting {
+                tls: match config.other_tls.get(&label) {
+                    Some(other) => Some(other.clone()),
+                    None => config.tls.clone().map(ListenerTls::With),
+                },
                 label,
-                tls: config.tls.clone(),
                 gate: gate.clone(),
                 http2: config.http2,
                 control: control.clone(),
@@ -85,6 +90,12 @@ impl FlightSqlServer {
     /// Replaces all faults.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         self.shared.faults.replace(faults);
+    }
+
+    /// From now on endpoints in answers to calls at this listener say that results are at these places, and nowhere else.
+    pub fn set_locations(&self, listener: &str, locations: Vec<String>) {
+        let mut all = self.shared.locations.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(listener.to_owned(), locations);
     }
 
     /// Every bearer token seen until now answers UNAUTHENTICATED from now on.
@@ -115,7 +126,7 @@ impl Drop for FlightSqlServer {
 
 struct Accepting {
     label: String,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: Option<ListenerTls>,
     gate: Gate,
     http2: Http2,
     control: ConnectionControl,
@@ -153,27 +164,12 @@ impl Accepting {
 
     async fn serve(self: Arc<Self>, stream: TcpStream, mut peer: Peer) {
         let _ = stream.set_nodelay(true);
-        let wire = match &self.tls {
-            None => Wire::Plain(stream),
-            Some(config) => {
-                let acceptor = tokio_rustls::TlsAcceptor::from(config.clone());
-                let agreed = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => Ok(stream),
-                    Ok(Err(error)) => Err(error.to_string()),
-                    Err(_) => Err("the TLS handshake was not finished".to_owned()),
-                };
-                match agreed {
-                    Ok(stream) => {
-                        let certificates = stream.get_ref().1.peer_certificates();
-                        peer.certificate = certificates.and_then(<[_]>::first).and_then(name_in);
-                        Wire::Tls(Box::new(stream))
-                    }
-                    Err(reason) => {
-                        let (listener, peer_port) = (peer.listener, peer.port);
-                        self.record(Record::TlsFailed { listener, peer_port, reason });
-                        return;
-                    }
-                }
+        let wire = match self.agree(stream, &mut peer).await {
+            Ok(wire) => wire,
+            Err(reason) => {
+                let (listener, peer_port) = (peer.listener, peer.port);
+                self.record(Record::TlsFailed { listener, peer_port, reason });
+                return;
             }
         };
         // Each connection can be ended alone, and all of them together.
@@ -184,6 +180,50 @@ impl Accepting {
         let connection = Connection::new(wire, control.end.clone().cancelled_owned());
         wire::serve(connection, peer, control, self.gate.clone(), self.http2).await;
     }
+}
+
+impl Accepting {
+    /// Agrees on TLS, or says why not.
+    async fn agree(&self, stream: TcpStream, peer: &mut Peer) -> Result<Wire, String> {
+        let config = match &self.tls {
+            None => return Ok(Wire::Plain(stream)),
+            Some(ListenerTls::Missing) => {
+                let mut first = [0];
+                return match stream.peek(&mut first).await {
+                    Ok(1) if first[0] == HANDSHAKE_RECORD => {
+                        Err("the client began TLS, and there is none".to_owned())
+                    }
+                    _ => Ok(Wire::Plain(stream)),
+                };
+            }
+            Some(ListenerTls::Answer(bytes)) => return Err(answered(stream, bytes).await),
+            Some(ListenerTls::With(config)) => config.clone(),
+        };
+        let acceptor = tokio_rustls::TlsAcceptor::from(config);
+        match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                let certificates = stream.get_ref().1.peer_certificates();
+                peer.certificate = certificates.and_then(<[_]>::first).and_then(name_in);
+                Ok(Wire::Tls(Box::new(stream)))
+            }
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the TLS handshake was not finished".to_owned()),
+        }
+    }
+}
+
+/// The first byte of a TLS handshake (RFC 8446 §5.1).
+const HANDSHAKE_RECORD: u8 = 0x16;
+
+/// Answers the first message with these bytes, and waits for what the client makes of them.
+async fn answered(mut stream: TcpStream, bytes: &[u8]) -> String {
+    let mut hello = [0; 1024];
+    if stream.read(&mut hello).await.is_ok_and(|n| n > 0) {
+        let _ = stream.write_all(bytes).await;
+        // The alert that the client sends.
+        let _ = tokio::time::timeout(HANDSHAKE, stream.read(&mut hello)).await;
+    }
+    "the handshake was answered with fixed bytes".to_owned()
 }
 
 /// For the issuers' documents.

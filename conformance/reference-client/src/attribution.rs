@@ -1,8 +1,10 @@
 //! Who asks: the user headers of a call.
 
+use std::collections::BTreeMap;
+
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Deserialize;
-use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
 
 use crate::behaviour::{Behaviour, Defect};
 
@@ -16,12 +18,21 @@ pub(crate) struct User {
     email: Option<String>,
     name: Option<String>,
     org: Option<String>,
+    /// Headers of the user's own request. They are the user's business: the correct client looks at none of them.
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, String>,
 }
 
 impl User {
     /// A user as Grafana names one.
-    pub(crate) fn new(id: String, email: String, name: String) -> Self {
-        Self { id: Some(id), email: Some(email), name: Some(name), org: None }
+    pub(crate) fn new(id: String, email: String, name: String, org: i64) -> Self {
+        let org = Some(org.to_string());
+        Self { id: Some(id), email: Some(email), name: Some(name), org, headers: BTreeMap::new() }
+    }
+
+    /// The id, as a log may show it.
+    pub(crate) fn id(&self) -> &str {
+        self.id.as_deref().unwrap_or_default()
     }
 
     /// Adds `x-user-id`, `x-user-email`, `x-user-name`, `x-org-id` and `x-client-type`; absent and empty ones are left out.
@@ -37,14 +48,39 @@ impl User {
             if behaviour.has(Defect::NotEncoded) && !value.is_ascii() {
                 continue;
             }
-            let encoded = utf8_percent_encode(value, ESCAPED).to_string();
+            if behaviour.has(Defect::IdOnly) && header != "x-user-id" {
+                continue;
+            }
+            let value = match value.split_once("\r\n") {
+                Some((first, rest)) if behaviour.has(Defect::SplitsLines) => {
+                    inject(metadata, rest);
+                    first
+                }
+                _ => value,
+            };
+            let mut encoded = utf8_percent_encode(value, ESCAPED).to_string();
+            if behaviour.has(Defect::RawPercent) {
+                encoded = encoded.replace("%25", "%");
+            }
             let encoded = MetadataValue::try_from(encoded).expect("all that a header refuses is escaped");
             if behaviour.has(Defect::Appended) && header == "x-user-id" {
                 metadata.append(header, encoded.clone());
             }
             metadata.append(header, encoded);
         }
-        metadata.append("x-client-type", MetadataValue::from_static("reference-client"));
+        if !behaviour.has(Defect::IdOnly) {
+            metadata.append("x-client-type", MetadataValue::from_static("reference-client"));
+        }
+    }
+}
+
+/// What the defect `splits-lines` makes of a line: a header.
+fn inject(metadata: &mut MetadataMap, line: &str) {
+    if let Some((name, value)) = line.split_once(": ")
+        && let Ok(name) = MetadataKey::from_bytes(name.as_bytes())
+        && let Ok(value) = value.parse()
+    {
+        metadata.insert(name, value);
     }
 }
 
@@ -55,7 +91,13 @@ mod tests {
     use super::*;
 
     fn named(name: &str) -> User {
-        User { id: Some("u".into()), email: None, name: Some(name.to_owned()), org: Some(String::new()) }
+        User {
+            id: Some("u".into()),
+            email: None,
+            name: Some(name.to_owned()),
+            org: Some(String::new()),
+            headers: BTreeMap::new(),
+        }
     }
 
     fn written(name: &str, behaviour: Behaviour) -> MetadataMap {

@@ -1,11 +1,14 @@
 //! What all sessions of one client share: its behaviour, its log, and the token caches.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use crate::attribution::User;
 use crate::behaviour::{Behaviour, Defect};
 use crate::config::{OAuth, Source};
 use crate::failure::Failure;
+use crate::flight::Slot;
 use crate::http;
 use crate::log::Log;
 use crate::oauth::TokenProvider;
@@ -16,9 +19,15 @@ use crate::secret::Secret;
 pub(crate) struct Client {
     pub(crate) behaviour: Behaviour,
     pub(crate) log: Log,
-    /// Held by the defect `stall-holds-lock` only.
+    /// Held by the defects `stall-holds-lock` and `global-lock` only.
     pub(crate) whole: tokio::sync::Mutex<()>,
     providers: Mutex<HashMap<CacheKey, Weak<TokenProvider>>>,
+    /// Written by the defect `user-of-the-process` only.
+    pub(crate) last_user: Mutex<Option<User>>,
+    /// The switch of the session opened last, for the defect `switch-of-the-process` only.
+    pub(crate) attribution: AtomicBool,
+    /// Connections by host, for the defect `pools-by-host` only.
+    pub(crate) by_host: Mutex<HashMap<String, Slot>>,
     /// Filled by the defect `keyed-by-client-id` only.
     kept: Mutex<Vec<Arc<TokenProvider>>>,
 }
@@ -36,8 +45,16 @@ struct CacheKey {
 
 impl Client {
     pub(crate) fn new(behaviour: Behaviour, log: Log) -> Self {
-        let whole = tokio::sync::Mutex::new(());
-        Self { behaviour, log, whole, providers: Mutex::default(), kept: Mutex::default() }
+        Self {
+            behaviour,
+            log,
+            whole: tokio::sync::Mutex::new(()),
+            providers: Mutex::default(),
+            last_user: Mutex::default(),
+            attribution: AtomicBool::new(true),
+            by_host: Mutex::default(),
+            kept: Mutex::default(),
+        }
     }
 
     /// The token cache of this configuration; it lives as long as a session uses it.
@@ -55,8 +72,13 @@ impl Client {
         }
         let redactor = Arc::new(Redactor::default());
         redactor.learn_pair(&oauth.client_id, oauth.client_secret.expose());
-        let provider =
-            TokenProvider::new(oauth.clone(), http::client(ca)?, redactor, self.log.clone(), self.behaviour);
+        let provider = TokenProvider::new(
+            oauth.clone(),
+            http::client(ca, self.behaviour)?,
+            redactor,
+            self.log.clone(),
+            self.behaviour,
+        );
         let provider = Arc::new(provider);
         providers.insert(key, Arc::downgrade(&provider));
         if self.behaviour.has(Defect::KeyedByClientId) {

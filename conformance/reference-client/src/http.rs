@@ -1,32 +1,14 @@
 //! HTTP to an issuer: no proxies, no redirects, no kept connections, bounded bodies.
 
-use std::sync::Arc;
+use reqwest::{Client, RequestBuilder, Response, redirect::Policy};
 
-use reqwest::{Client, Response, redirect::Policy};
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-use rustls::{ClientConfig, RootCertStore};
-
+use crate::behaviour::{Behaviour, Defect};
 use crate::failure::{Class, Failure};
+use crate::tls;
 
 /// A client that trusts the given PEM certificates only.
-pub(crate) fn client(ca: Option<&[u8]>) -> Result<Client, Failure> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(ca.unwrap_or_default()) {
-        let wrong =
-            |error: String| Failure::configuration(format!("`tls.ca` has no usable certificate: {error}"));
-        roots
-            .add(certificate.map_err(|error| wrong(error.to_string()))?)
-            .map_err(|error| wrong(error.to_string()))?;
-    }
-    if ca.is_some() && roots.is_empty() {
-        return Err(Failure::configuration("`tls.ca` has no certificate in PEM form"));
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider has the default protocol versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+pub(crate) fn client(ca: Option<&[u8]>, behaviour: Behaviour) -> Result<Client, Failure> {
+    let tls = tls::config(ca, behaviour)?;
     Client::builder()
         .tls_backend_preconfigured(tls)
         .no_proxy()
@@ -37,6 +19,19 @@ pub(crate) fn client(ca: Option<&[u8]>) -> Result<Client, Failure> {
         .user_agent(concat!("reference-client/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| Failure::configuration(format!("cannot set up HTTP: {}", text(&error))))
+}
+
+/// Sends a request; what the URL says about TLS is not negotiable, but for the defect `falls-back-to-plaintext`.
+pub(crate) async fn send(request: RequestBuilder, behaviour: Behaviour) -> Result<Response, reqwest::Error> {
+    let again = request.try_clone().filter(|_| behaviour.has(Defect::FallsBackToPlaintext));
+    match (request.send().await, again.map(RequestBuilder::build_split)) {
+        (Err(error), Some((client, Ok(mut again)))) if error.is_connect() => {
+            // A URL with a host takes the other scheme of the same kind.
+            let _ = again.url_mut().set_scheme("http");
+            client.execute(again).await
+        }
+        (result, _) => result,
+    }
 }
 
 /// The body, however long it is and however long that takes; for the defect `endless-answers`, which keeps none of it.

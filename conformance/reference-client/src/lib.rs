@@ -20,6 +20,7 @@ mod redact;
 mod secret;
 mod session;
 mod stdio;
+mod tls;
 
 pub use behaviour::{Behaviour, Defect, Variant};
 pub use command_line::main_stdio;

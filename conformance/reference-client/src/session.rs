@@ -7,7 +7,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{MetadataKey, MetadataMap};
 
 use crate::attribution::User;
 use crate::behaviour::{Behaviour, Defect, Variant};
@@ -30,7 +30,7 @@ pub(crate) struct Session {
     /// The token of the Handshake.
     login: Arc<Mutex<Option<Secret>>>,
     logins: SingleFlight<Secret>,
-    /// Written by the defects `shared-field` and `stale-identity` only.
+    /// Written by the defects `shared-field`, `stale-identity` and `first-user-stays` only.
     current_user: Mutex<Option<User>>,
     /// Set by defects with which a session fails for ever.
     poisoned: AtomicBool,
@@ -50,6 +50,7 @@ struct Odd {
     first_token: Mutex<Option<Token>>,
     last_token: Mutex<Option<Secret>>,
     health: Mutex<Option<Result<Vec<RecordBatch>, Failure>>>,
+    failed_user: Mutex<Option<User>>,
 }
 
 /// The `authorization` values of one operation; the token among them that can be replaced.
@@ -78,7 +79,12 @@ impl Session {
             Auth::Basic { username, password } => redactor.learn_pair(username, password.expose()),
             Auth::None | Auth::OAuth(_) => {}
         }
-        let connection = Arc::new(Connection::new(&config.target, ca, behaviour)?);
+        let mut connection = Connection::new(&config.target, ca, behaviour)?;
+        if behaviour.has(Defect::PoolsByHost) {
+            let host = config.target.host_and_port.rsplit_once(':').map_or("", |(host, _)| host);
+            connection.share(Arc::clone(lock(&client.by_host).entry(host.to_owned()).or_default()));
+        }
+        client.attribution.store(config.attribution, Ordering::SeqCst);
         for warning in &config.warnings {
             client.log.line(warning.clone());
         }
@@ -88,7 +94,7 @@ impl Session {
         Ok(Self {
             client: Arc::clone(client),
             config,
-            connection,
+            connection: Arc::new(connection),
             redactor,
             provider,
             login: Arc::default(),
@@ -129,6 +135,7 @@ impl Session {
         deadline: Option<Duration>,
     ) -> Result<Vec<RecordBatch>, Failure> {
         let behaviour = self.behaviour();
+        let user = self.named(operation, user);
         if self.poisoned.load(Ordering::SeqCst) {
             return Err(Failure::new(Class::Timeout, "an earlier operation has failed"));
         }
@@ -136,10 +143,14 @@ impl Session {
         let limit = behaviour.call_limit().into_iter().chain(deadline).min();
         lock(&self.odd.running).0 += 1;
         let own = self.odd.last.fetch_add(1, Ordering::SeqCst) + 1;
+        let asking = user.clone();
         let work = self.undisturbed(own, self.attempts(own, operation, user));
         let result = within(limit, "the call", work).await;
         if self.is_told_already(result.is_err()) {
             return Ok(Vec::new());
+        }
+        if result.is_err() && behaviour.has(Defect::IdentityOfTheFailed) {
+            *lock(&self.odd.failed_user) = asking;
         }
         if result.is_err() && self.behaviour().has(Defect::SwallowsErrors) {
             return Ok(Vec::new());
@@ -160,6 +171,28 @@ impl Session {
             self.client.log.line(format!("error: {}", self.redactor.present(&failure.message)));
             self.presentable(failure)
         })
+    }
+
+    /// For whom an operation is, as some defects see it; the correct client changes nothing.
+    fn named(&self, operation: &Operation, user: Option<User>) -> Option<User> {
+        let behaviour = self.behaviour();
+        if let Some(user) = user.as_ref().filter(|_| behaviour.has(Defect::LogsUser)) {
+            self.client.log.line(format!("debug: query of {}", user.id()));
+        }
+        let is_query = matches!(operation, Operation::Query { .. });
+        match (behaviour.defect, user) {
+            (Some(Defect::UserOnQueriesOnly), user) => user.filter(|_| is_query),
+            (Some(Defect::IdentityOfTheFailed), None) => lock(&self.odd.failed_user).clone(),
+            (Some(Defect::FirstUserStays), Some(user)) => {
+                Some(lock(&self.current_user).get_or_insert(user).clone())
+            }
+            (Some(Defect::UserOfTheProcess), None) => lock(&self.client.last_user).clone(),
+            (Some(Defect::UserOfTheProcess), user) => {
+                lock(&self.client.last_user).clone_from(&user);
+                user
+            }
+            (_, user) => user,
+        }
     }
 
     /// The work, unless a defect lets another operation disturb it.
@@ -214,7 +247,7 @@ impl Session {
         &self,
         own: u64,
         operation: &Operation,
-        user: Option<User>,
+        mut user: Option<User>,
     ) -> Result<Vec<RecordBatch>, Failure> {
         let behaviour = self.behaviour();
         let _whole = match behaviour.has(Defect::GlobalLock) {
@@ -235,8 +268,9 @@ impl Session {
             let mut credentials = self.credentials(operation).await?;
             self.change_oddly(&mut credentials, own, operation);
             let headers = |call| self.headers(&credentials, user.as_ref(), call);
+            let (connection, target) = (&self.connection, &self.config.target);
             let result =
-                flight::run(&self.connection, &self.config.target, operation, &headers, behaviour).await;
+                flight::run(connection, target, operation, &headers, behaviour, &self.client.log).await;
             let Broken { mut failure, delivered } = match result {
                 Ok(batches) => return Ok(batches),
                 Err(broken) => broken,
@@ -252,6 +286,7 @@ impl Session {
                 {
                     retries -= 1;
                     provider.reject(token);
+                    user = user.filter(|_| !behaviour.has(Defect::RetryForNobody));
                 }
                 _ if behaviour.has(Defect::RepeatsForbidden) && failure.is_forbidden() && forbidden < 10 => {
                     forbidden += 1;
@@ -295,7 +330,7 @@ impl Session {
         }
         if behaviour.has(Defect::ContactsIssuerAlways)
             && let Some(issuer) = &self.config.issuer
-            && let Ok(http) = http::client(self.config.ca.as_deref())
+            && let Ok(http) = http::client(self.config.ca.as_deref(), behaviour)
         {
             // Whatever comes back, it is not used.
             let _ = discover(&http, issuer, behaviour, None).await;
@@ -395,7 +430,12 @@ impl Session {
         let remembers =
             behaviour.has(Defect::SharedField) || (behaviour.has(Defect::StaleIdentity) && user.is_none());
         let shared = remembers.then(|| lock(&self.current_user).clone()).flatten();
-        let wanted = self.config.attribution || behaviour.has(Defect::SentAlthoughOff);
+        let switch = match behaviour.defect {
+            Some(Defect::SwitchOfTheProcess) => self.client.attribution.load(Ordering::SeqCst),
+            Some(Defect::AttributionWithOauthOnly) => self.provider.is_some() && self.config.attribution,
+            _ => self.config.attribution,
+        };
+        let wanted = switch || behaviour.has(Defect::SentAlthoughOff);
         let left_out = behaviour.has(Defect::MissingAttribution)
             || behaviour.has(Defect::FirstCallOnly) && call == Call::Other;
         if let Some(user) = shared.as_ref().or(user).filter(|_| wanted && !left_out) {
@@ -406,6 +446,17 @@ impl Session {
                 Some(Defect::CustomOverrides) => drop(metadata.insert(name.clone(), value.clone())),
                 Some(Defect::CustomAppended) => drop(metadata.append(name.clone(), value.clone())),
                 _ => {}
+            }
+        }
+        let forwarded = user.filter(|_| {
+            matches!(behaviour.defect, Some(Defect::ForwardsCookies | Defect::ForwardsUserToken))
+        });
+        for (name, value) in forwarded.into_iter().flat_map(|user| &user.headers) {
+            let name = name.to_lowercase();
+            if (name == "authorization") == behaviour.has(Defect::ForwardsUserToken)
+                && let (Ok(name), Ok(value)) = (MetadataKey::from_bytes(name.as_bytes()), value.parse())
+            {
+                metadata.insert(name, value);
             }
         }
         Ok(metadata)

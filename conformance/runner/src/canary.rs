@@ -1,5 +1,6 @@
 //! Synthetic secrets of a run, and the search for them in everything that a subject prints or says.
 
+use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 
 use base64::Engine as _;
@@ -36,6 +37,8 @@ struct Needle {
 #[derive(Debug, Default)]
 pub struct Canaries {
     needles: RwLock<Vec<Needle>>,
+    /// Users of steps: no secrets, but not everybody may be told.
+    users: RwLock<BTreeSet<String>>,
 }
 
 /// A text without secrets, and which it held.
@@ -119,6 +122,19 @@ impl Canaries {
             }
         }
         scanned
+    }
+
+    /// Adds a user for whom something is asked.
+    pub fn add_user(&self, user: &str) {
+        if !user.is_empty() {
+            self.users.write().unwrap_or_else(PoisonError::into_inner).insert(user.to_owned());
+        }
+    }
+
+    /// The first user whom a text names.
+    pub fn user_in(&self, text: &str) -> Option<String> {
+        let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
+        users.iter().find(|user| text.contains(user.as_str())).cloned()
     }
 
     /// Whether a text holds a secret.

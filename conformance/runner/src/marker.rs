@@ -18,6 +18,16 @@ pub fn find(sql: &str) -> Option<(String, Option<String>)> {
     Some((marker.to_owned(), user))
 }
 
+/// The e-mail address of a user.
+pub fn email(user: &str) -> String {
+    format!("{user}@example.test")
+}
+
+/// The name of a user.
+pub fn name(user: &str) -> String {
+    format!("User {user}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -139,6 +139,8 @@ fn step(op: Op) -> Step {
         wait: None,
         query_field: None,
         call: None,
+        users: None,
+        forwarded: false,
     }
 }
 

@@ -168,6 +168,11 @@ pub struct IssuerContact {
     pub endpoint: String,
     /// `accept`, or `syn` for an attempt that was not answered.
     pub via: String,
+    /// `none` before TLS or without it; `failed` in a second event of the same connection if TLS was not agreed on.
+    pub tls: String,
+    /// Why TLS was not agreed on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
 }
 
 /// Data of `issuer.discovery`, `issuer.jwks` and `issuer.other`.
@@ -257,6 +262,8 @@ pub struct ElsewhereRequest {
     pub path: String,
     /// Header, body or URL held a secret or a token of a session.
     pub credential: bool,
+    /// `http`, or `flight` at a server that the endpoint of a result named.
+    pub protocol: String,
 }
 
 /// Data of `server.contact`.
@@ -264,8 +271,12 @@ pub struct ElsewhereRequest {
 pub struct ServerContact {
     /// The session whose port it was.
     pub session: String,
-    /// `accepted`, or the reason why TLS was not agreed on.
+    /// `accepted` before TLS, `plaintext` without it; `failed` in a second event of the same connection if TLS was not
+    /// agreed on.
     pub tls: String,
+    /// Why TLS was not agreed on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
 }
 
 /// Data of `server.rpc`.
@@ -321,6 +332,18 @@ pub struct ServerRpc {
     pub custom: Option<String>,
     /// How many values `x-flightcheck` had.
     pub custom_values: u32,
+    /// Whom its SQL is for: `somebody`, `nobody`, or `unknown` without a marker.
+    pub meant_for: String,
+    /// The e-mail address of the user that the marker names.
+    pub marker_email: Option<String>,
+    /// The name of the user that the marker names.
+    pub marker_name: Option<String>,
+    /// How many values `x-client-type` had.
+    pub client_type_values: u32,
+    /// The most values that one attribution header had.
+    pub most_values: u32,
+    /// How many headers held the user's own token or cookie.
+    pub forwarded_headers: u32,
 }
 
 /// Data of `server.rendezvous`.
@@ -367,6 +390,9 @@ pub struct SubjectText {
     /// Which secrets it held, and in which form.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub leaks: Vec<String>,
+    /// The first user of a step whom it names.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub user: Option<String>,
 }
 
 /// Data of `subject.exit`.

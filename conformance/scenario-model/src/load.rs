@@ -14,7 +14,9 @@ use crate::lint;
 use crate::manifest::NEUTRAL_KEYS;
 use crate::plan::permutation_id;
 use crate::saved::Saved;
-use crate::scenario::{Check, IssuerFault, IssuerName, Level, Op, Scenario, ServerFault, Surface};
+use crate::scenario::{
+    Check, IssuerFault, IssuerName, Level, Op, Scenario, Scheme, ServerFault, Surface, TlsTrouble,
+};
 
 /// A scenario file that was read without a mistake.
 #[derive(Debug, Clone)]
@@ -396,6 +398,7 @@ fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagno
         check_server_faults(document, &format!("/step/{nth}/set/server_fault"), scenario, faults, wrong);
     }
     check_clients(document, scenario, wrong);
+    check_tls(document, scenario, wrong);
     for (nth, session) in scenario.session.iter().enumerate() {
         for (key, value) in
             [("client_secret", &session.oauth.client_secret), ("client_id", &session.oauth.client_id)]
@@ -421,7 +424,63 @@ fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagno
     }
 }
 
-fn kinds_of(fault: &IssuerFault) -> [(&'static str, bool); 14] {
+fn check_tls(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
+    let server = &scenario.world.server;
+    let mut said = |at: &str, message: &str, help: &str| {
+        wrong.push(Diagnostic::new(document.span(at), message).with_help(help));
+    };
+    match server.tls {
+        Some(TlsTrouble::Unexpected) if !server.plaintext => said(
+            "/world/server/tls",
+            "`tls = \"unexpected\"` needs `plaintext = true`",
+            "clients are told that there is no TLS",
+        ),
+        Some(trouble) if trouble != TlsTrouble::Unexpected && server.plaintext => said(
+            "/world/server/tls",
+            "a server with `plaintext = true` has no TLS that something could be wrong with",
+            "remove `plaintext`, or write `tls = \"unexpected\"`",
+        ),
+        _ => {}
+    }
+    if server.tls_version.is_some() && (server.plaintext || server.tls.is_some()) {
+        said(
+            "/world/server/tls_version",
+            "`tls_version` is of a server whose TLS is there and well",
+            "remove `plaintext` and `tls`",
+        );
+    }
+    if scenario.world.issuer.tls_version.is_some() && scenario.world.issuer.scheme == Scheme::Http {
+        said(
+            "/world/issuer/tls_version",
+            "an issuer with `scheme = \"http\"` has no TLS",
+            "remove `scheme` or `tls_version`",
+        );
+    }
+    for (name, value) in &server.headers {
+        if !value.contains("{canary}") {
+            said(
+                &format!("/world/server/headers/{name}"),
+                "a header must hold `{canary}`",
+                "a fixed value could not be told from the same text elsewhere",
+            );
+        }
+    }
+    for (nth, step) in scenario.step.iter().enumerate() {
+        if step.users == Some(0) {
+            said(
+                &format!("/step/{nth}/users"),
+                "`users` must be at least 1",
+                "leave it out for a user a call",
+            );
+        }
+        if (step.users.is_some() || step.forwarded) && step.user.is_none() {
+            let key = if step.forwarded { "forwarded" } else { "users" };
+            said(&format!("/step/{nth}/{key}"), &format!("`{key}` needs `user`"), "whose would it be");
+        }
+    }
+}
+
+fn kinds_of(fault: &IssuerFault) -> [(&'static str, bool); 15] {
     [
         ("status", fault.status.is_some()),
         ("patch", fault.patch.is_some()),
@@ -433,10 +492,11 @@ fn kinds_of(fault: &IssuerFault) -> [(&'static str, bool); 14] {
         ("content_type", fault.content_type.is_some()),
         ("but_status", fault.but_status.is_some()),
         ("long_token", fault.long_token.is_some()),
-        ("delay", fault.delay.is_some()),
         ("connection", fault.connection.is_some()),
         ("stall", fault.stall.is_some()),
+        ("delay", fault.delay.is_some()),
         ("redirect_within", fault.redirect_within.is_some()),
+        ("tls", fault.tls.is_some()),
     ]
 }
 
@@ -469,6 +529,13 @@ fn check_issuer_faults(
         for (key, _) in statuses.iter().filter(|(_, of)| of.is_some_and(|s| !(100..600).contains(&s))) {
             let span = document.span(&format!("{at}/{key}"));
             wrong.push(Diagnostic::new(span, format!("`{key}` must be from 100 to 599")));
+        }
+        if fault.tls == Some(TlsTrouble::Unexpected) {
+            let span = document.span(&format!("{at}/tls"));
+            wrong.push(
+                Diagnostic::new(span, "an issuer's TLS is never `unexpected`")
+                    .with_help("it is of a server with `plaintext = true`"),
+            );
         }
         if fault.long_token.is_some_and(|bytes| bytes > LONGEST_TOKEN) {
             let span = document.span(&format!("{at}/long_token"));

@@ -219,6 +219,41 @@ pub struct Issuer {
     pub without: Vec<Quirk>,
     /// Seconds that its clock is ahead of ours; less than zero: behind.
     pub clock_ahead: i32,
+    /// The only version of TLS that it speaks.
+    pub tls_version: Option<TlsVersion>,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    #[serde(rename = "1.2")]
+    V12,
+    /// TLS 1.3.
+    #[serde(rename = "1.3")]
+    V13,
+}
+
+/// What is wrong with the TLS of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsTrouble {
+    /// A certificate of a CA that nobody knows.
+    UnknownCa,
+    /// A certificate signed by itself.
+    SelfSigned,
+    /// A certificate for another name.
+    WrongName,
+    /// A certificate whose time is over.
+    Expired,
+    /// A certificate whose time has not come.
+    NotYetValid,
+    /// TLS 1.0 and nothing newer.
+    OldVersion,
+    /// There is none, although clients are told that there is.
+    Missing,
+    /// There is one, although clients are told that there is none: of a server with `plaintext`.
+    Unexpected,
 }
 
 /// A provider whose ways are known; `fixtures/providers` has them with their sources.
@@ -415,7 +450,7 @@ pub enum StallHow {
 }
 
 /// A way in which an issuer misbehaves: exactly one of `status`, `patch`, `redirect`, `echo`, `refused`, `reset`, `answer`,
-/// `content_type`, `but_status`, `long_token`, `delay`, `redirect_within`, `connection`, `stall`. In `body` and `patch` the text
+/// `content_type`, `but_status`, `long_token`, `delay`, `redirect_within`, `connection`, `stall`, `tls`. In `body` and `patch` the text
 /// `<secret>` stands for the secret of the issuer's first session; in `patch` also `<issuer>`, `<elsewhere>` and
 /// `<plain-elsewhere>` for addresses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -464,6 +499,8 @@ pub struct IssuerFault {
     pub connection: Option<BrokenConnection>,
     /// It never gets done.
     pub stall: Option<StallHow>,
+    /// Something is wrong with TLS; the endpoint has a port of its own then.
+    pub tls: Option<TlsTrouble>,
 }
 
 /// What an issuer makes of an answer.
@@ -524,6 +561,14 @@ pub struct Server {
     pub fault: Vec<ServerFault>,
     /// What it answers to a Handshake.
     pub handshake: HandshakeAnswer,
+    /// Something is wrong with the TLS of its listeners, but for sessions of the server `healthy`.
+    pub tls: Option<TlsTrouble>,
+    /// The only version of TLS that it speaks.
+    pub tls_version: Option<TlsVersion>,
+    /// Where it says that results are, but for sessions of the server `healthy`.
+    pub location: Option<Location>,
+    /// Headers of every answer; `{canary}` stands for a generated secret and must be in each.
+    pub headers: BTreeMap<String, String>,
 }
 
 /// What a server answers to a Handshake with the right username and password.
@@ -541,6 +586,22 @@ pub enum HandshakeAnswer {
     WithoutToken,
     /// `UNIMPLEMENTED`.
     Unimplemented,
+}
+
+/// Where the endpoint of a result is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Location {
+    /// `arrow-flight-reuse-connection://?`: where the question was asked.
+    ReuseConnection,
+    /// The very address that the client was told.
+    OwnAddress,
+    /// A Flight server on another host, with a certificate that the client trusts; it records what reaches it.
+    OtherHost,
+    /// The same, with the client's own address in the place of a user name.
+    OwnAddressAsUser,
+    /// A Flight server without TLS on another port of the same host; it records what reaches it.
+    Plaintext,
 }
 
 /// Callers of a method wait for each other.
@@ -673,6 +734,20 @@ pub struct Session {
     pub client_of: Option<String>,
     /// It takes the place of this session, as saved settings do: that is closed first, and this one has its name.
     pub replaces: Option<String>,
+    /// Which server: `main` or `healthy`.
+    #[serde(default)]
+    pub server: ServerName,
+}
+
+/// A face of the server of a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerName {
+    /// As under `[world.server]`.
+    #[default]
+    Main,
+    /// Without its `tls` and `location`.
+    Healthy,
 }
 
 /// Changes to a session's username and password.
@@ -855,6 +930,11 @@ pub struct Step {
     pub query_field: Option<QueryField>,
     /// For `call`: which token, and how it is sent; a query with a good token unless said.
     pub call: Option<Call>,
+    /// So many users take turns: `{n}` counts up to this and begins again.
+    pub users: Option<u32>,
+    /// The user's own token and cookie come with the request.
+    #[serde(default)]
+    pub forwarded: bool,
 }
 
 /// Where the SQL of a Grafana query is.

@@ -53,6 +53,14 @@ fn in_words(fact: &Fact) -> Option<(&'static str, String)> {
             "issuer",
             format!("{}: connection attempt at {}, not answered", contact.issuer, contact.endpoint),
         ),
+        Fact::IssuerContact(contact) if contact.tls == "failed" => {
+            let why = contact.reason.as_deref().unwrap_or("no reason");
+            ("issuer", format!("{}: no TLS at {}: {why}", contact.issuer, contact.endpoint))
+        }
+        Fact::ServerContact(contact) if contact.tls == "failed" => {
+            let why = contact.reason.as_deref().unwrap_or("no reason");
+            ("server", format!("[{}] no TLS: {why}", contact.session))
+        }
         Fact::IssuerContact(_) | Fact::IssuerClosed(_) | Fact::ServerContact(_) => return None,
         Fact::IssuerDiscovery(r) | Fact::IssuerJwks(r) | Fact::IssuerOther(r) => {
             ("issuer", format!("{}: {} {} -> {}", r.issuer, r.method, r.path, status(r.status)))

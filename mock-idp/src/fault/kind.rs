@@ -426,6 +426,10 @@ pub enum TlsFault {
     StalledHandshake,
     /// The server speaks TLS 1.0 only.
     OldVersion,
+    /// A certificate whose time has not come.
+    NotYetValid,
+    /// Plain HTTP where `https` is published.
+    Missing,
 }
 
 /// Which token of an answer.

@@ -227,6 +227,8 @@ async fn connection(entry: &Entry) -> bool {
         "tls-expired" => says(&seen, &["Expired"]),
         "tls-wrong-name" => says(&seen, &["NotValidForName"]),
         "tls-unknown-ca" => says(&seen, &["UnknownIssuer"]),
+        "tls-not-yet-valid" => says(&seen, &["NotValidYet"]),
+        "tls-missing" => says(&seen, &["InvalidContentType"]),
         "tls-old-version" => matches!(&seen, Ok(Err(_))),
         other => panic!("no test shows `{other}`"),
     };

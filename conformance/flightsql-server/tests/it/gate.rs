@@ -5,13 +5,15 @@ use std::time::Duration;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{Action, Criteria, Empty, FlightData, FlightDescriptor, HandshakeRequest, Ticket};
 use flightsql_server::{
-    Code as FaultCode, Fault, FaultKind, HandshakeAnswer, Http2, Method, Moment, Record, Secret, WaysIn,
+    Code as FaultCode, Fault, FaultKind, HandshakeAnswer, Http2, ListenerTls, Method, Moment, Record, Secret,
+    WaysIn,
 };
 use futures::{TryStreamExt as _, stream};
+use tokio::io::AsyncWriteExt as _;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use crate::site::{Client, Site, rows, table};
+use crate::site::{Client, Site, rows, table, text};
 
 #[tokio::test]
 async fn no_call_runs_without_credentials() {
@@ -220,4 +222,25 @@ async fn large_request_headers_pass() {
         panic!()
     };
     assert!(rpc.headers.iter().any(|(name, values)| name == "x-groups" && values[0].len() == 15_000));
+}
+
+#[tokio::test]
+async fn a_listener_says_where_its_results_are() {
+    let site = Site::start().await;
+    site.server.set_locations("main", vec!["grpc+tls://elsewhere:1".to_owned()]);
+    let info = site.client().await.execute("SELECT 1".to_owned(), None).await.unwrap();
+    let uris: Vec<&str> = info.endpoint[0].location.iter().map(|l| l.uri.as_str()).collect();
+    assert_eq!(uris, ["grpc+tls://elsewhere:1"]);
+}
+
+#[tokio::test]
+async fn a_listener_without_tls_tells_who_began_it() {
+    let missing = || [("main".to_owned(), ListenerTls::Missing)].into();
+    let site = Site::with(|config| config.other_tls = missing()).await;
+    let port = site.server.port("main").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    // The head of a ClientHello.
+    stream.write_all(&[0x16, 3, 1, 0, 5]).await.unwrap();
+    site.records.wait_for(|r| matches!(r, Record::TlsFailed { .. }).then_some(())).await;
+    assert_eq!(text(&mut site.client().await, "SELECT 1").await, "1");
 }

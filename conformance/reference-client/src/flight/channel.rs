@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use url::Url;
 
 use crate::behaviour::{Behaviour, Defect, Variant};
 use crate::config::Target;
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
+use crate::flight::lax::{self, Lax};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const MAX_MESSAGE: usize = 64 * 1024 * 1024;
@@ -16,11 +18,17 @@ const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 /// One session's way to its server.
 pub(crate) struct Connection {
     endpoint: Endpoint,
-    channel: Arc<OnceLock<Channel>>,
+    channel: Slot,
     per_call: bool,
+    ca: Option<Vec<u8>>,
+    /// Made by defects of TLS only.
+    lax: Option<Lax>,
     /// Filled by the defect `connects-first` only.
     others: Mutex<Vec<Channel>>,
 }
+
+/// Where a channel is kept once it is made.
+pub(crate) type Slot = Arc<OnceLock<Channel>>;
 
 impl Connection {
     /// Checks the settings; connects to nobody, except in the variant `eager-connect`, in the background.
@@ -31,19 +39,29 @@ impl Connection {
                 target.host_and_port
             ))
         };
-        let scheme = if target.secure { "https" } else { "http" };
+        let lax = match target.secure && lax::is_needed(behaviour) {
+            true => Some(Lax::new(ca, behaviour)?),
+            false => None,
+        };
+        let scheme = if target.secure && lax.is_none() { "https" } else { "http" };
         let mut endpoint =
             Endpoint::from_shared(format!("{scheme}://{}", target.host_and_port)).map_err(wrong)?;
         if !behaviour.has(Defect::NoTimeout) {
             endpoint = endpoint.connect_timeout(CONNECT_LIMIT);
         }
-        if target.secure {
+        if target.secure && lax.is_none() {
             let trusted = ca.map(Certificate::from_pem);
             let tls = ClientTlsConfig::new().ca_certificates(trusted).timeout(CONNECT_LIMIT);
             endpoint = endpoint.tls_config(tls).map_err(wrong)?;
         }
-        let per_call = behaviour.is(Variant::ConnectionPerCall);
-        let connection = Self { endpoint, channel: Arc::default(), per_call, others: Mutex::default() };
+        let connection = Self {
+            endpoint,
+            channel: Slot::default(),
+            per_call: behaviour.is(Variant::ConnectionPerCall),
+            ca: ca.map(<[u8]>::to_vec),
+            lax,
+            others: Mutex::default(),
+        };
         if behaviour.is(Variant::EagerConnect) {
             connection.connect_early();
         }
@@ -52,12 +70,30 @@ impl Connection {
 
     /// A client for one call.
     pub(crate) fn flight(&self) -> FlightServiceClient<Channel> {
-        let channel = if self.per_call {
-            self.endpoint.connect_lazy()
-        } else {
-            self.channel.get_or_init(|| self.endpoint.connect_lazy()).clone()
-        };
+        let channel =
+            if self.per_call { self.lazy() } else { self.channel.get_or_init(|| self.lazy()).clone() };
         FlightServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE)
+    }
+
+    fn lazy(&self) -> Channel {
+        match &self.lax {
+            Some(lax) => lax.channel(&self.endpoint),
+            None => self.endpoint.connect_lazy(),
+        }
+    }
+
+    /// Uses this slot from now on: the defect `pools-by-host`.
+    pub(crate) fn share(&mut self, slot: Slot) {
+        self.channel = slot;
+    }
+
+    /// A connection to the place of a result: the defect `follows-locations`.
+    pub(crate) fn elsewhere(&self, uri: &str, behaviour: Behaviour) -> Result<Self, Failure> {
+        let wrong = || Failure::new(Class::Protocol, format!("the location `{uri}` is not understood"));
+        let place = Url::parse(uri).map_err(|_| wrong())?;
+        let (host, port) = (place.host_str().ok_or_else(wrong)?, place.port().ok_or_else(wrong)?);
+        let target = Target { host_and_port: format!("{host}:{port}"), secure: place.scheme() == "grpc+tls" };
+        Self::new(&target, self.ca.as_deref(), behaviour)
     }
 
     /// What the defect `connects-first` does.

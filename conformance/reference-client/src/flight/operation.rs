@@ -18,6 +18,7 @@ use super::Connection;
 use crate::behaviour::{Behaviour, Defect, Variant};
 use crate::config::Target;
 use crate::failure::{Class, Failure};
+use crate::log::Log;
 
 /// What is asked of the server.
 #[derive(Debug, Clone)]
@@ -67,8 +68,9 @@ pub(crate) async fn run(
     operation: &Operation,
     headers: Headers<'_>,
     behaviour: Behaviour,
+    log: &Log,
 ) -> Result<Vec<RecordBatch>, Broken> {
-    let calls = Calls { connection, target, headers, behaviour };
+    let calls = Calls { connection, target, headers, behaviour, log };
     match operation.sql() {
         Some(sql) if behaviour.is(Variant::PreparedStatements) => calls.prepared(sql).await,
         Some(sql) => {
@@ -84,6 +86,7 @@ struct Calls<'a> {
     target: &'a Target,
     headers: Headers<'a>,
     behaviour: Behaviour,
+    log: &'a Log,
 }
 
 impl Calls<'_> {
@@ -127,7 +130,11 @@ impl Calls<'_> {
         let descriptor = FlightDescriptor::new_cmd(command.encode_to_vec());
         let request = self.request(descriptor, Call::GetFlightInfo)?;
         let info = self.connection.flight().get_flight_info(request).await;
-        let info = info.map_err(|status| Failure::rpc("GetFlightInfo", &status))?.into_inner();
+        let info = info.map_err(|status| self.failed("GetFlightInfo", &status))?;
+        if self.behaviour.has(Defect::ShowsServerHeaders) {
+            self.log.line(format!("debug: GetFlightInfo answered with {:?}", info.metadata()));
+        }
+        let info = info.into_inner();
         let mut batches = Vec::new();
         for endpoint in info.endpoint {
             let fetched = self.endpoint(endpoint, &mut batches).await;
@@ -143,10 +150,16 @@ impl Calls<'_> {
     }
 
     async fn endpoint(&self, endpoint: FlightEndpoint, read: &mut Vec<RecordBatch>) -> Result<(), Failure> {
-        self.check_location(&endpoint)?;
+        let elsewhere = match self.check_location(&endpoint) {
+            Err(_) if self.behaviour.has(Defect::FollowsLocations) => {
+                Some(self.connection.elsewhere(&endpoint.location[0].uri, self.behaviour)?)
+            }
+            checked => checked.map(|()| None)?,
+        };
+        let connection = elsewhere.as_ref().unwrap_or(self.connection);
         let ticket: Ticket = endpoint.ticket.unwrap_or_default();
-        let failed = |status: &tonic::Status| Failure::rpc("DoGet", status);
-        let response = self.connection.flight().do_get(self.request(ticket, Call::Other)?).await;
+        let failed = |status: &tonic::Status| self.failed("DoGet", status);
+        let response = connection.flight().do_get(self.request(ticket, Call::Other)?).await;
         let messages = response.map_err(|status| failed(&status))?.into_inner();
         let mut batches = FlightRecordBatchStream::new_from_flight_data(messages.map_err(FlightError::from));
         while let Some(batch) = batches.next().await {
@@ -167,7 +180,10 @@ impl Calls<'_> {
                     .split_once("://")
                     .is_some_and(|(_, place)| place.trim_end_matches('/') == self.target.host_and_port)
         };
-        if endpoint.location.is_empty() || endpoint.location.iter().any(|location| here(&location.uri)) {
+        let refused = self.behaviour.has(Defect::RefusesLocations);
+        if endpoint.location.is_empty()
+            || !refused && endpoint.location.iter().any(|location| here(&location.uri))
+        {
             return Ok(());
         }
         let uri = &endpoint.location[0].uri;
@@ -175,6 +191,14 @@ impl Calls<'_> {
             Class::Protocol,
             format!("the result is at `{uri}`, which is not the configured server: not followed"),
         ))
+    }
+
+    fn failed(&self, what: &str, status: &tonic::Status) -> Failure {
+        let mut failure = Failure::rpc(what, status);
+        if self.behaviour.has(Defect::ShowsServerHeaders) {
+            failure.message = format!("{} ({:?})", failure.message, status.metadata());
+        }
+        failure
     }
 
     fn request<T>(&self, message: T, call: Call) -> Result<Request<T>, Failure> {

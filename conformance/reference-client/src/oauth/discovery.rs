@@ -52,7 +52,7 @@ async fn fetch(
         request = request.header(header::AUTHORIZATION, shown);
     }
     let no_answer = |error| http::no_answer(error, Class::Discovery, "discovery");
-    let mut response = request.send().await.map_err(no_answer)?;
+    let mut response = http::send(request, behaviour).await.map_err(no_answer)?;
     if behaviour.has(Defect::FollowsDiscoveryRedirect)
         && let Some(location) = response.headers().get(header::LOCATION).and_then(|l| l.to_str().ok())
     {

@@ -82,7 +82,8 @@ impl TokenRequest<'_> {
         if self.style == Style::Basic || self.behaviour.has(Defect::HeaderAndBody) {
             request = request.header(header::AUTHORIZATION, basic(self.oauth, self.behaviour));
         }
-        request.send().await.map_err(|error| http::no_answer(error, Class::Token, "the token request failed"))
+        let response = http::send(request, self.behaviour).await;
+        response.map_err(|error| http::no_answer(error, Class::Token, "the token request failed"))
     }
 
     /// The parameters of the body.

@@ -34,7 +34,8 @@ impl Instances {
         let missing = |what: &str| Failure::new(Class::Protocol, format!("the request has no {what}"));
         let context = context.ok_or_else(|| missing("plugin context"))?;
         let saved = context.data_source_instance_settings.ok_or_else(|| missing("data source"))?;
-        let user = context.user.map(|user| User::new(user.login, user.email, user.name));
+        let org = context.org_id;
+        let user = context.user.map(|user| User::new(user.login, user.email, user.name, org));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let stays = self.client.behaviour.has(Defect::FirstConfigurationStays);
         let known = open.get(&saved.id).filter(|known| stays || known.saved_ms == saved.last_updated_ms);

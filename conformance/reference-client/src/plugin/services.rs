@@ -38,7 +38,12 @@ type Answer = Result<Vec<Vec<u8>>, Failure>;
 
 impl Plugin {
     /// What a call comes to, or what a defect makes of it.
-    async fn answer(&self, context: Option<PluginContext>, operation: Operation) -> Answer {
+    async fn answer(
+        &self,
+        context: Option<PluginContext>,
+        headers: HashMap<String, String>,
+        operation: Operation,
+    ) -> Answer {
         let end = match self.behaviour.defect {
             Some(Defect::Null) => return Err(Failure::new(Class::Protocol, "not implemented")),
             Some(Defect::Liar) => return Ok(Vec::new()),
@@ -53,11 +58,19 @@ impl Plugin {
             let _ = self.end.send(end).await;
             return std::future::pending().await;
         }
-        let (session, user) = self.instances.of(context)?;
+        let (session, mut user) = self.instances.of(context)?;
+        if let Some(user) = &mut user {
+            user.headers.extend(headers);
+        }
         frames(&session.run(&operation, user, None).await?)
     }
 
-    async fn query(&self, context: Option<PluginContext>, query: &DataQuery) -> DataResponse {
+    async fn query(
+        &self,
+        context: Option<PluginContext>,
+        headers: HashMap<String, String>,
+        query: &DataQuery,
+    ) -> DataResponse {
         let json: Value = serde_json::from_slice(&query.json).unwrap_or_default();
         // Older dashboards hold `queryText`.
         let names: &[&str] = match self.behaviour.defect {
@@ -66,7 +79,7 @@ impl Plugin {
             _ => &["query", "queryText"],
         };
         let sql = names.iter().find_map(|name| json[*name].as_str()).unwrap_or_default();
-        match self.answer(context, Operation::Query { sql: sql.to_owned() }).await {
+        match self.answer(context, headers, Operation::Query { sql: sql.to_owned() }).await {
             Ok(frames) => DataResponse { frames, status: 200, ..DataResponse::default() },
             Err(failure) => DataResponse {
                 error: failure.message,
@@ -87,7 +100,8 @@ impl Data for Plugin {
         let request = request.into_inner();
         let mut responses = HashMap::new();
         for query in &request.queries {
-            let response = self.query(request.plugin_context.clone(), query).await;
+            let (context, headers) = (request.plugin_context.clone(), request.headers.clone());
+            let response = self.query(context, headers, query).await;
             responses.insert(query.ref_id.clone(), response);
         }
         Ok(Response::new(QueryDataResponse { responses }))
@@ -100,8 +114,8 @@ impl Diagnostics for Plugin {
         &self,
         request: Request<CheckHealthRequest>,
     ) -> Result<Response<CheckHealthResponse>, Status> {
-        let context = request.into_inner().plugin_context;
-        let (status, message) = match self.answer(context, Operation::Health).await {
+        let CheckHealthRequest { plugin_context, headers } = request.into_inner();
+        let (status, message) = match self.answer(plugin_context, headers, Operation::Health).await {
             Ok(_) => (HealthStatus::Ok, "the server answers".to_owned()),
             Err(failure) => (HealthStatus::Error, failure.message),
         };
@@ -121,7 +135,7 @@ impl Resource for Plugin {
     ) -> Result<Response<Self::CallResourceStream>, Status> {
         let request = request.into_inner();
         let (code, body) = if request.path == "flightsql/tables" {
-            match self.answer(request.plugin_context, Operation::Tables).await {
+            match self.answer(request.plugin_context, HashMap::new(), Operation::Tables).await {
                 Ok(frames) => (200, serde_json::json!({ "frames": frames.len() })),
                 Err(failure) => (502, serde_json::json!({ "error": failure.message })),
             }

@@ -8,7 +8,7 @@ use mock_idp as idp;
 use scenario_model::moment::Seconds;
 use scenario_model::scenario::{
     AnswerFault, AnswerMoment, Breaks, BrokenConnection, Code, Endpoint, FlightMethod, HandshakeAnswer,
-    Issuer, IssuerFault, Rendezvous, ServerFault, StallHow,
+    Issuer, IssuerFault, Rendezvous, ServerFault, StallHow, TlsTrouble,
 };
 use serde_json::{Map, Value};
 
@@ -85,6 +85,8 @@ fn kind(fault: &IssuerFault, filling: &Filling) -> idp::FaultKind {
         idp::FaultKind::Redirect { status, location }
     } else if let Some(status) = fault.echo {
         idp::FaultKind::Echo { status }
+    } else if let Some(trouble) = fault.tls {
+        idp::FaultKind::Tls(tls_fault(trouble).expect("the loader lets only troubles of issuers through"))
     } else if let Some(patch) = &fault.patch {
         idp::FaultKind::Patch(patch_of(patch, filling))
     } else if let Some(status) = fault.redirect_within {
@@ -116,6 +118,20 @@ fn kind(fault: &IssuerFault, filling: &Filling) -> idp::FaultKind {
             body: fault.body.clone().unwrap_or_default().replace(SECRET, &filling.secret),
         }
     }
+}
+
+/// The fault of an issuer; none for what only a server has.
+pub fn tls_fault(trouble: TlsTrouble) -> Option<idp::TlsFault> {
+    Some(match trouble {
+        TlsTrouble::UnknownCa => idp::TlsFault::UnknownCa,
+        TlsTrouble::SelfSigned => idp::TlsFault::SelfSigned,
+        TlsTrouble::WrongName => idp::TlsFault::WrongName,
+        TlsTrouble::Expired => idp::TlsFault::Expired,
+        TlsTrouble::NotYetValid => idp::TlsFault::NotYetValid,
+        TlsTrouble::OldVersion => idp::TlsFault::OldVersion,
+        TlsTrouble::Missing => idp::TlsFault::Missing,
+        TlsTrouble::Unexpected => return None,
+    })
 }
 
 fn answer_of(answer: AnswerFault) -> idp::FaultKind {
@@ -165,6 +181,12 @@ pub fn of_server(faults: &[ServerFault]) -> Vec<flight::Fault> {
         listener: fault.session.clone(),
     };
     faults.iter().map(one).collect()
+}
+
+/// Headers of every answer.
+pub fn headers(headers: &BTreeMap<String, String>, canary: &str) -> Option<flight::Fault> {
+    let filled = headers.iter().map(|(name, value)| (name.clone(), value.replace("{canary}", canary)));
+    (!headers.is_empty()).then(|| flight::Fault::new(flight::FaultKind::Headers(filled.collect())))
 }
 
 fn server_kind(fault: &ServerFault) -> flight::FaultKind {

@@ -37,8 +37,9 @@ impl Noise {
 
     fn text(&mut self, line: &[u8], reason: &str) -> Option<SubjectText> {
         self.bytes += line.len() as u64;
-        let scanned = self.canaries.scan(&String::from_utf8_lossy(line));
-        if self.kept >= KEPT_LINES && scanned.leaks.is_empty() {
+        let line = String::from_utf8_lossy(line);
+        let (scanned, user) = (self.canaries.scan(&line), self.canaries.user_in(&line));
+        if self.kept >= KEPT_LINES && scanned.leaks.is_empty() && user.is_none() {
             return None;
         }
         self.kept += 1;
@@ -47,6 +48,7 @@ impl Noise {
             reason: reason.to_owned(),
             leak: !scanned.leaks.is_empty(),
             leaks: scanned.leaks,
+            user,
         })
     }
 
@@ -69,6 +71,7 @@ impl Noise {
                 reason: "log".to_owned(),
                 leak: false,
                 leaks: Vec::new(),
+                user: None,
             }));
             return;
         }

@@ -157,6 +157,7 @@ async fn failed(mut process: Process, recorder: &Recorder, log: JoinHandle<()>, 
         reason: "log".to_owned(),
         leak: false,
         leaks: Vec::new(),
+        user: None,
     }));
     record_end(recorder, ended.fact(!ended_before), 0);
     why

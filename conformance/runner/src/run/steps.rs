@@ -151,7 +151,11 @@ impl<'a> Stage<'a> {
     }
 
     async fn one_call(&self, step: &Step, op: &str, n: u32, began: Instant, limit: Duration) -> ReplyEvent {
-        let user = step.user.as_ref().map(|u| u.replace("{n}", &n.to_string()));
+        let turn = step.users.map_or(n, |users| n % users);
+        let user = step.user.as_ref().map(|u| u.replace("{n}", &turn.to_string()));
+        if let Some(user) = &user {
+            self.world.canaries.add_user(user);
+        }
         let marker = marker::make(&step.id, n, user.as_deref());
         let reply = tokio::time::timeout_at(began + limit, self.open_and_call(step, op, &marker, user)).await;
         let took_us = began.elapsed().as_micros() as u64;
@@ -193,12 +197,24 @@ impl<'a> Stage<'a> {
             more.push(("timeout_ms", Value::from((deadline.0 * 1e3).round() as u64)));
         }
         if let Some(id) = user {
-            more.push((
-                "user",
-                json!({ "id": id, "email": format!("{id}@example.test"), "name": format!("User {id}"), "org": "1" }),
-            ));
+            let mut user =
+                json!({ "id": id, "email": marker::email(&id), "name": marker::name(&id), "org": "1" });
+            if step.forwarded {
+                user["headers"] = self.forwarded();
+            }
+            more.push(("user", user));
         }
         self.call(request(op, name, more)).await
+    }
+
+    /// What of the user's own credentials comes with a request, under the names that Grafana uses.
+    fn forwarded(&self) -> Value {
+        let given = &self.world.forwarded;
+        json!({
+            "Authorization": format!("Bearer {}", given.token),
+            "X-ID-Token": given.token,
+            "Cookie": format!("grafana_session={}", given.cookie),
+        })
     }
 
     /// Closes the sessions that were opened, for at most `limit`.

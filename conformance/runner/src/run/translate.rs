@@ -26,6 +26,8 @@ pub struct IssuerNotes {
     pub only_session: Option<String>,
     /// Where its discovery document is, by the specification.
     pub discovery_path: String,
+    /// It has no TLS.
+    pub plaintext: bool,
 }
 
 /// What is known about a session.
@@ -66,6 +68,8 @@ struct Notes {
     issuers: BTreeMap<String, IssuerNotes>,
     sessions: BTreeMap<String, SessionNotes>,
     server: ServerNotes,
+    /// What of a user's own credentials comes with requests.
+    forwarded: Vec<String>,
     /// Token to its label and the sessions that it was issued to: more than one if they have the same settings.
     tokens: BTreeMap<String, (String, Vec<String>)>,
 }
@@ -108,6 +112,11 @@ impl Translator {
         self.notes().server = notes;
     }
 
+    /// Makes a user's own credentials known.
+    pub fn add_forwarded(&self, credentials: Vec<String>) {
+        self.notes().forwarded = credentials;
+    }
+
     fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,6 +137,16 @@ impl Translator {
                 issuer: issuer.clone(),
                 endpoint: endpoint.as_str().to_owned(),
                 via: via.as_str().to_owned(),
+                tls: "none".to_owned(),
+                reason: None,
+            }),
+            idp::Record::TlsFailed { issuer, endpoint, reason, .. } => Fact::IssuerContact(IssuerContact {
+                session: self.only_session(issuer),
+                issuer: issuer.clone(),
+                endpoint: endpoint.as_str().to_owned(),
+                via: idp::Via::Accept.as_str().to_owned(),
+                tls: "failed".to_owned(),
+                reason: Some(reason.clone()),
             }),
             idp::Record::Request { issuer, endpoint, method, path, status, authorization, .. } => {
                 let expected = self.notes().issuers.get(issuer).is_some_and(|i| i.discovery_path == *path);
@@ -163,6 +182,7 @@ impl Translator {
                     method: method.clone(),
                     path: self.redacted(path),
                     credential,
+                    protocol: "http".to_owned(),
                 })
             }
         };
@@ -232,11 +252,17 @@ impl Translator {
         let fact = match record {
             flight::Record::Contact { listener, .. } => {
                 let tls = if self.notes().server.plaintext { "plaintext" } else { "accepted" };
-                Fact::ServerContact(ServerContact { session: listener.clone(), tls: tls.to_owned() })
+                Fact::ServerContact(ServerContact {
+                    session: listener.clone(),
+                    tls: tls.to_owned(),
+                    reason: None,
+                })
             }
-            flight::Record::TlsFailed { listener, reason, .. } => {
-                Fact::ServerContact(ServerContact { session: listener.clone(), tls: reason.clone() })
-            }
+            flight::Record::TlsFailed { listener, reason, .. } => Fact::ServerContact(ServerContact {
+                session: listener.clone(),
+                tls: "failed".to_owned(),
+                reason: Some(reason.clone()),
+            }),
             flight::Record::Rpc(rpc) => Fact::ServerRpc(self.rpc(rpc)),
             flight::Record::StreamEnd(end) => Fact::ServerStreamEnd(ServerStreamEnd {
                 rpc: end.rpc,
@@ -256,6 +282,18 @@ impl Translator {
         self.recorder.record(fact);
     }
 
+    /// Records what a Flight server that nobody configured saw.
+    pub fn flight_elsewhere(&self, record: &flight::Record) {
+        if let flight::Record::Rpc(rpc) = record {
+            self.recorder.record(Fact::ElsewhereRequest(ElsewhereRequest {
+                method: "POST".to_owned(),
+                path: format!("/arrow.flight.protocol.FlightService/{}", rpc.method),
+                credential: !rpc.authorization.is_empty(),
+                protocol: "flight".to_owned(),
+            }));
+        }
+    }
+
     fn rpc(&self, rpc: &flight::Rpc) -> ServerRpc {
         let values = &rpc.authorization;
         let first = values.first();
@@ -268,6 +306,7 @@ impl Translator {
                     strangers.flat_map(|(_, s)| &s.own_credentials).any(|c| c == p.credential.expose())
                 });
         let chosen = notes.sessions.get(&rpc.listener).map(|session| session.auth);
+        let forwarded = forwarded_headers(rpc, &notes.forwarded);
         drop(notes);
         let custom: Vec<&String> = rpc
             .headers
@@ -283,6 +322,12 @@ impl Translator {
         };
         let one = |name: &str| header(name).first().map(|v| decoded(v));
         let found = rpc.sql.as_deref().and_then(marker::find);
+        let meant_for = match &found {
+            Some((_, Some(_))) => "somebody",
+            Some((_, None)) => "nobody",
+            None => "unknown",
+        };
+        let meant = found.as_ref().and_then(|(_, user)| user.as_deref());
         let schemes: Vec<&str> = values.iter().map(|p| p.scheme.as_str()).collect();
         ServerRpc {
             rpc: rpc.id,
@@ -290,7 +335,10 @@ impl Translator {
             method: rpc.method.clone(),
             command: rpc.command.clone(),
             marker: found.as_ref().map(|(marker, _)| marker.clone()),
-            marker_user: found.and_then(|(_, user)| user),
+            meant_for: meant_for.to_owned(),
+            marker_email: meant.map(marker::email),
+            marker_name: meant.map(marker::name),
+            marker_user: meant.map(str::to_owned),
             authorization_values: values.len() as u32,
             scheme: if schemes.is_empty() { "none".to_owned() } else { schemes.join("+") },
             token_state: first.map_or("none", |p| state(p.state)).to_owned(),
@@ -313,8 +361,19 @@ impl Translator {
             as_chosen: chosen == method(first.map(|p| p.state)),
             custom: custom.first().map(|value| self.redacted(value)),
             custom_values: custom.len() as u32,
+            client_type_values: header("x-client-type").len() as u32,
+            most_values: rpc.attribution.iter().map(|(_, values)| values.len() as u32).max().unwrap_or(0),
+            forwarded_headers: forwarded,
         }
     }
+}
+
+/// How many values of headers hold one of these.
+fn forwarded_headers(rpc: &flight::Rpc, credentials: &[String]) -> u32 {
+    let plain = rpc.headers.iter().flat_map(|(_, values)| values.iter().map(String::as_str));
+    let secret = rpc.authorization.iter().map(|p| p.credential.expose());
+    let values = plain.chain(secret).chain(rpc.cookies.iter().map(flight::Secret::expose));
+    values.filter(|value| credentials.iter().any(|c| value.contains(c.as_str()))).count() as u32
 }
 
 fn state(state: flight::TokenState) -> &'static str {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use flightsql_server as flight;
 use mock_idp as idp;
 use scenario_model::scenario::{
-    Auth, BasicSettings, Issuer, IssuerName, OauthSettings, PortForm, Provider, Scenario, Session, WorldSet,
+    Auth, BasicSettings, Issuer, IssuerName, Location, OauthSettings, PortForm, Provider, Scenario,
+    ServerName, Session, TlsTrouble, TlsVersion, WorldSet,
 };
 
 use crate::canary::{Canaries, CanaryMaker};
@@ -19,7 +20,7 @@ use crate::run::translate::{IssuerNotes, ServerNotes, SessionNotes, Translator};
 /// What all worlds of a process share, because it costs time to make.
 pub struct Shared {
     /// The throw-away CA.
-    pub ca: idp::tls::ThrowAwayCa,
+    pub ca: Arc<idp::tls::ThrowAwayCa>,
     /// Its certificate, for subjects.
     pub ca_file: CaFile,
     /// Signing keys.
@@ -58,7 +59,7 @@ impl Shared {
         let flight_tls = ca.server_config(&[b"h2"]);
         Ok(Self {
             ca_file: CaFile { path: ca_path.display().to_string(), text: ca.ca_pem().to_owned() },
-            ca,
+            ca: Arc::new(ca),
             keys: Arc::new(idp::KeyPool::new()),
             engine: flight::Engine::demo(),
             leaf: LeafFiles { cert: cert.display().to_string(), key: key.display().to_string() },
@@ -130,6 +131,7 @@ pub fn plain_session(id: &str) -> Session {
         also: Vec::new(),
         oauth: OauthSettings::default(),
         attribution: None,
+        server: ServerName::Main,
         client_of: None,
         basic: BasicSettings::default(),
         settings: Vec::new(),
@@ -145,6 +147,9 @@ pub struct World {
     issuers: BTreeMap<String, idp::MockIdp>,
     server: flight::FlightSqlServer,
     elsewhere: [idp::OtherOrigin; 2],
+    flight_elsewhere: Option<flight::FlightSqlServer>,
+    /// The user's own token and cookie, which come with a request.
+    pub forwarded: Forwarded,
     issuer_settings: BTreeMap<String, Issuer>,
     main_secret: String,
     token_lifetime: Duration,
@@ -152,6 +157,15 @@ pub struct World {
     pub sessions: BTreeMap<String, (Session, SessionFacts)>,
     /// Secrets of this world.
     pub canaries: Arc<Canaries>,
+}
+
+/// What of a user's own credentials comes with a request, as Grafana passes it on.
+#[derive(Debug, Clone)]
+pub struct Forwarded {
+    /// A token of the user's own login.
+    pub token: String,
+    /// The value of a session cookie.
+    pub cookie: String,
 }
 
 /// Why a world did not start: always our own trouble.
@@ -195,7 +209,13 @@ impl World {
             let new = secrets_for(session, like, maker, &canaries);
             facts.insert(session.id.clone(), new);
         }
+        let forwarded = Forwarded { token: maker.make("fcu-"), cookie: maker.make("fcc-") };
+        canaries.add("user_token", &forwarded.token);
+        canaries.add("user_cookie", &forwarded.cookie);
+        let header_canary = maker.make("fch-");
+        canaries.add("server_header", &header_canary);
         let translator = Arc::new(Translator::new(recorder.clone(), canaries.clone()));
+        translator.add_forwarded(vec![forwarded.token.clone(), forwarded.cookie.clone()]);
         for (session, issuer) in &spec.sessions {
             translator.add_session(&session.id, session_notes(session, issuer, &facts[&session.id]));
         }
@@ -222,7 +242,9 @@ impl World {
                 issuer_config(shared, name, settings, *lifetime, spec, &facts, &translator, &elsewhere)?;
             audiences.insert(name.clone(), config.token.audience.clone());
             let slash = if config.trailing_slash { "/" } else { "" };
-            let issuer = idp::MockIdp::start(config).await?;
+            let surroundings = idp::Surroundings { ca: Some(shared.ca.clone()), ..Default::default() };
+            let plaintext = matches!(config.scheme, idp::Scheme::Http);
+            let issuer = idp::MockIdp::start_with(config, surroundings).await?;
             let discovered = issuer.discovery_url();
             let base = discovered.strip_suffix(WELL_KNOWN).expect("discovery is at the well-known path");
             let configured = format!("{base}{slash}");
@@ -240,6 +262,7 @@ impl World {
                 IssuerNotes {
                     only_session: (using.len() == 1).then(|| using[0].0.id.clone()),
                     discovery_path: path_of(&issuer.discovery_url()),
+                    plaintext,
                 },
             );
             for (session, _) in using {
@@ -249,7 +272,9 @@ impl World {
             }
             issuers.insert(name.clone(), issuer);
         }
-        let server = start_server(shared, spec, &facts, &issuers, &audiences, &translator).await?;
+        let server =
+            start_server(shared, spec, &facts, &issuers, &audiences, &translator, &header_canary).await?;
+        let flight_elsewhere = settle_locations(shared, spec, &server, &translator).await?;
         for (id, facts) in &mut facts {
             facts.server_port = server.port(id).expect("a listener for each session");
             facts.plaintext = spec.server.plaintext;
@@ -268,6 +293,8 @@ impl World {
             issuers,
             server,
             elsewhere,
+            flight_elsewhere,
+            forwarded,
             issuer_settings,
             main_secret,
             token_lifetime,
@@ -332,6 +359,9 @@ impl World {
     /// Stops everything and waits for it.
     pub async fn stop(self) {
         self.server.shutdown().await;
+        if let Some(server) = self.flight_elsewhere {
+            server.shutdown().await;
+        }
         for issuer in self.issuers.into_values() {
             issuer.shutdown().await;
         }
@@ -419,11 +449,15 @@ fn issuer_config(
     let mut config = idp::Config::new(shared.keys.clone(), Arc::new(move |record| notes.issuer(&record)));
     config.name = name.to_owned();
     config.scheme = match settings.scheme {
-        Scheme::Https => idp::Scheme::Https(shared.idp_tls.clone()),
+        Scheme::Https => idp::Scheme::Https(match settings.tls_version {
+            Some(version) => shared.ca.server_config_of(protocol(version), &[b"h2", b"http/1.1"]),
+            None => shared.idp_tls.clone(),
+        }),
         Scheme::Http => idp::Scheme::Http,
     };
     config.path.clone_from(&settings.path);
-    config.listeners = if settings.own_ports || settings.stall.is_some() {
+    let tls_fault = settings.fault.iter().any(|fault| fault.tls.is_some());
+    config.listeners = if settings.own_ports || settings.stall.is_some() || tls_fault {
         idp::Listeners::PerEndpoint
     } else {
         idp::Listeners::Shared
@@ -503,6 +537,7 @@ async fn start_server(
     issuers: &BTreeMap<String, idp::MockIdp>,
     audiences: &BTreeMap<String, String>,
     translator: &Arc<Translator>,
+    header_canary: &str,
 ) -> Result<flight::FlightSqlServer, WorldError> {
     let using = |wanted: Auth| {
         let uses = move |s: &Session| s.auth == wanted || s.also.contains(&wanted);
@@ -528,7 +563,10 @@ async fn start_server(
     let notes = translator.clone();
     let config = flight::Config {
         listeners: facts.keys().cloned().collect(),
-        tls: (!spec.server.plaintext).then(|| shared.flight_tls.clone()),
+        tls: (!spec.server.plaintext).then(|| match spec.server.tls_version {
+            Some(version) => shared.ca.server_config_of(protocol(version), &[b"h2"]),
+            None => shared.flight_tls.clone(),
+        }),
         engine: shared.engine.clone(),
         ways_in: flight::WaysIn {
             anonymous: spec.server.anonymous || using(Auth::None).next().is_some(),
@@ -542,14 +580,83 @@ async fn start_server(
         },
         locations: Vec::new(),
         http2: flight::Http2::default(),
-        faults: faults::of_server(&spec.server.fault).into_iter().chain(more_faults).collect(),
+        faults: faults::headers(&spec.server.headers, header_canary)
+            .into_iter()
+            .chain(faults::of_server(&spec.server.fault))
+            .chain(more_faults)
+            .collect(),
         rendezvous: spec.server.rendezvous.as_ref().map(faults::rendezvous),
         issuer_tls: shared.issuer_tls.clone(),
         recorder: Arc::new(move |record| notes.server(&record)),
+        other_tls: spec
+            .server
+            .tls
+            .map(|trouble| other_tls(shared, trouble))
+            .into_iter()
+            .flat_map(|tls| on_main(spec).map(move |id| (id.to_owned(), tls.clone())))
+            .collect(),
     };
     let notes = ServerNotes { plaintext: spec.server.plaintext };
     translator.add_server(notes);
     Ok(flight::FlightSqlServer::start(config).await?)
+}
+
+/// The sessions of the server `main`.
+fn on_main(spec: &WorldSpec) -> impl Iterator<Item = &str> {
+    spec.sessions.iter().filter(|(s, _)| s.server == ServerName::Main).map(|(s, _)| s.id.as_str())
+}
+
+fn other_tls(shared: &Shared, trouble: TlsTrouble) -> flight::ListenerTls {
+    let Some(fault) = faults::tls_fault(trouble) else {
+        return flight::ListenerTls::With(shared.flight_tls.clone());
+    };
+    match (fault, shared.ca.faulty(fault, &[b"h2"])) {
+        (_, Some(config)) => flight::ListenerTls::With(config),
+        (idp::TlsFault::OldVersion, None) => flight::ListenerTls::Answer(&idp::tls::OLD_SERVER_HELLO),
+        (_, None) => flight::ListenerTls::Missing,
+    }
+}
+
+fn protocol(version: TlsVersion) -> &'static rustls::SupportedProtocolVersion {
+    match version {
+        TlsVersion::V12 => &rustls::version::TLS12,
+        TlsVersion::V13 => &rustls::version::TLS13,
+    }
+}
+
+/// Tells the server where its results are; starts the other server if that is where.
+async fn settle_locations(
+    shared: &Shared,
+    spec: &WorldSpec,
+    server: &flight::FlightSqlServer,
+    translator: &Arc<Translator>,
+) -> Result<Option<flight::FlightSqlServer>, WorldError> {
+    let Some(location) = spec.server.location else { return Ok(None) };
+    let other = match location {
+        Location::ReuseConnection | Location::OwnAddress => None,
+        Location::OtherHost | Location::OwnAddressAsUser | Location::Plaintext => {
+            let notes = translator.clone();
+            let recorder = Arc::new(move |record: flight::Record| notes.flight_elsewhere(&record));
+            let mut config = flight::Config::new(shared.engine.clone(), recorder);
+            config.ways_in.anonymous = true;
+            config.tls = (location != Location::Plaintext).then(|| shared.flight_tls.clone());
+            Some(flight::FlightSqlServer::start(config).await?)
+        }
+    };
+    let there = other.as_ref().and_then(|server| server.port("main")).unwrap_or_default();
+    for session in on_main(spec) {
+        let here = server.port(session).expect("a listener for each session");
+        let own = if spec.server.plaintext { "grpc+tcp" } else { "grpc+tls" };
+        let uri = match location {
+            Location::ReuseConnection => "arrow-flight-reuse-connection://?".to_owned(),
+            Location::OwnAddress => format!("{own}://127.0.0.1:{here}"),
+            Location::OtherHost => format!("grpc+tls://localhost:{there}"),
+            Location::OwnAddressAsUser => format!("grpc+tls://127.0.0.1:{here}@localhost:{there}"),
+            Location::Plaintext => format!("grpc+tcp://127.0.0.1:{there}"),
+        };
+        server.set_locations(session, vec![uri]);
+    }
+    Ok(other)
 }
 
 /// The document where no fault reaches it.

@@ -154,6 +154,19 @@ fn broken_toml_is_a_mistake_with_a_place() {
 }
 
 #[test]
+fn troubles_of_tls_that_cannot_be_are_refused() {
+    let server = |lines: &str| format!("[world.server]\n{lines}\n\n[[step]]");
+    check("[[step]]", &server("tls = \"unexpected\""), &["needs `plaintext = true`"]);
+    check("[[step]]", &server("plaintext = true\ntls = \"expired\""), &["has no TLS"]);
+    check("[[step]]", &server("tls = \"missing\"\ntls_version = \"1.2\""), &["whose TLS is there and well"]);
+    check("[[step]]", &server("headers = { x = \"y\" }"), &["must hold `{canary}`"]);
+    let fault = "[[world.issuer.fault]]\nendpoint = \"token\"\ntls = \"unexpected\"\n\n[[step]]";
+    check("[[step]]", fault, &["never `unexpected`"]);
+    check("op = \"query\"", "op = \"query\"\nusers = 2", &["`users` needs `user`"]);
+    check("op = \"query\"", "op = \"query\"\nforwarded = true", &["`forwarded` needs `user`"]);
+}
+
+#[test]
 fn a_fault_that_does_two_things_or_none_or_too_much_is_refused() {
     let fault = |members: &str| {
         format!("[[world.issuer.fault]]\nendpoint = \"token\"\n{members}\n\n[[step]]\nid = \"first\"")

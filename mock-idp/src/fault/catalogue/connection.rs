@@ -3,7 +3,7 @@
 use super::Entry;
 use crate::endpoint::Endpoint;
 
-pub(super) static ENTRIES: [Entry; 10] = [
+pub(super) static ENTRIES: [Entry; 12] = [
     Entry {
         number: "C01",
         name: "refused",
@@ -112,6 +112,28 @@ pub(super) static ENTRIES: [Entry; 10] = [
         clause: "RFC 8996 §5",
         effect: "The server speaks TLS 1.0 only.",
         correct: "Refuses it.",
+        example: None,
+    },
+    Entry {
+        number: "C11",
+        name: "tls-not-yet-valid",
+        kind: "tls",
+        preset: Some(r#""not-yet-valid""#),
+        endpoint: Endpoint::Any,
+        clause: "RFC 5280 §4.1.2.5",
+        effect: "The certificate's time has not come; its CA is the right one.",
+        correct: "Refuses it.",
+        example: None,
+    },
+    Entry {
+        number: "C12",
+        name: "tls-missing",
+        kind: "tls",
+        preset: Some(r#""missing""#),
+        endpoint: Endpoint::Any,
+        clause: "RFC 9110 §4.2.2",
+        effect: "The server speaks plain HTTP where `https` is published.",
+        correct: "Reports it, and sends nothing in the clear.",
         example: None,
     },
 ];

@@ -1,6 +1,6 @@
 //! One permutation's part of a plugin: its data sources, its calls, its answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -154,7 +154,7 @@ impl Tenant {
         let asked = async {
             match op {
                 "query" => query(channel, context, request).await,
-                "health" => health(channel, context).await,
+                "health" => health(channel, context, forwarded(request)).await,
                 "tables" => resource(channel, context, "flightsql/tables").await,
                 other => Ok(Read::error(format!("a plugin knows no operation `{other}`"))),
             }
@@ -247,13 +247,24 @@ async fn query(
         query_type: String::new(),
     };
     let request =
-        QueryDataRequest { plugin_context: Some(context), queries: vec![query], ..Default::default() };
+        QueryDataRequest { plugin_context: Some(context), queries: vec![query], headers: forwarded(request) };
     let mut client = DataClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT);
     client.query_data(request).await.map(|response| answer::query(response.get_ref()))
 }
 
-async fn health(channel: Channel, context: PluginContext) -> Result<Read, Status> {
-    let request = CheckHealthRequest { plugin_context: Some(context), ..Default::default() };
+/// What of the user's own credentials comes along, as Grafana passes it on.
+fn forwarded(request: &Map<String, Value>) -> HashMap<String, String> {
+    let headers = request.get("user").and_then(|user| user["headers"].as_object());
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    headers.into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
+}
+
+async fn health(
+    channel: Channel,
+    context: PluginContext,
+    headers: HashMap<String, String>,
+) -> Result<Read, Status> {
+    let request = CheckHealthRequest { plugin_context: Some(context), headers };
     let mut client = DiagnosticsClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT);
     client.check_health(request).await.map(|response| answer::health(response.get_ref()))
 }
