@@ -47,8 +47,10 @@ pub enum Command {
     Merge(MergeArgs),
     /// Run whole profiles three times, in another order each time, for a certificate that anyone can check.
     Certify(CertifyArgs),
-    /// Print the requirement set as a table: what each sentence comes from, and what tests it.
-    Requirements,
+    /// Print the requirement set as a table: what each sentence comes from, what tests it, or who meets it.
+    Requirements(RequirementsArgs),
+    /// Print what each defect of the reference client and server does, and which checks fail it.
+    Defects,
     /// Prove that the suite can fail: every defect of the reference client against the whole catalogue.
     Selftest(SelftestArgs),
     /// Print the JSON Schema of a file that flightcheck reads or writes.
@@ -253,6 +255,14 @@ pub struct CertifyArgs {
     pub out: PathBuf,
 }
 
+/// Arguments of `requirements`.
+#[derive(Debug, Args)]
+pub struct RequirementsArgs {
+    /// Reports of `flightcheck run --json`: show how their subjects meet each sentence.
+    #[arg(value_name = "REPORT")]
+    pub reports: Vec<PathBuf>,
+}
+
 /// Arguments of `selftest`.
 #[derive(Debug, Args)]
 pub struct SelftestArgs {
@@ -262,6 +272,10 @@ pub struct SelftestArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it")]
     pub selection: SelectionArgs,
+    /// Of each defect run only what the matrix says it does not pass, and one scenario in N of the others: quicker, and enough
+    /// to see that each check still fails where it must.
+    #[arg(long, value_name = "N", conflicts_with = "write_matrix", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub sample: Option<u16>,
     /// Write the matrix that was found instead of comparing it with the one that is checked in; with a selection only its
     /// part of it is new.
     #[arg(long, value_name = "FILE")]

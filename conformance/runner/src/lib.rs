@@ -7,6 +7,7 @@ pub mod canary;
 pub mod certificate;
 pub mod certify;
 pub mod cli;
+pub mod defects;
 pub mod embedded;
 pub mod explain;
 pub mod greet;

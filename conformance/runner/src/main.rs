@@ -6,7 +6,7 @@ use clap::Parser;
 use flightcheck::cli::{Cli, Command};
 use flightcheck::operator::OperatorError;
 use flightcheck::{
-    certificate, certify, explain, init, lint_settings, output, reference_server, rejudge, requirements,
+    certificate, certify, defects, explain, init, lint_settings, output, reference_server, rejudge, requirements,
     selftest, smoke,
 };
 
@@ -46,7 +46,8 @@ async fn dispatch(command: Command) -> Result<u8, OperatorError> {
         Command::Judge(args) => rejudge::judge(&args),
         Command::Merge(args) => rejudge::merge(&args),
         Command::Certify(args) => certificate::certify(&args).await,
-        Command::Requirements => requirements::requirements().map(|()| 0),
+        Command::Requirements(args) => requirements::requirements(&args).map(|()| 0),
+        Command::Defects => defects::defects().map(|()| 0),
         Command::Selftest(args) => selftest::selftest(&args).await,
         Command::Schema(args) => {
             explain::schema(args.file);

@@ -2,21 +2,81 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::Path;
 
 use scenario_model::catalogue::Catalogue;
+use scenario_model::report::Report;
 use scenario_model::scenario::Level;
+use scenario_model::verdict::Outcome;
 
+use crate::cli::RequirementsArgs;
 use crate::embedded;
 use crate::operator::OperatorError;
 use crate::output;
 
-/// Prints the table.
+/// Prints the table; with reports, how each subject meets each sentence.
 ///
 /// # Errors
-/// A catalogue that cannot be read.
-pub fn requirements() -> Result<(), OperatorError> {
-    output::data(&table(&embedded::catalogue(None)?));
+/// A catalogue or a report that cannot be read.
+pub fn requirements(args: &RequirementsArgs) -> Result<(), OperatorError> {
+    let catalogue = embedded::catalogue(None)?;
+    if args.reports.is_empty() {
+        output::data(&table(&catalogue));
+        return Ok(());
+    }
+    let reports = args.reports.iter().map(|path| report(path)).collect::<Result<Vec<_>, _>>()?;
+    output::data(&met_by(&catalogue, &reports));
     Ok(())
+}
+
+fn report(path: &Path) -> Result<Report, OperatorError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| OperatorError::Read { path: path.to_owned(), source })?;
+    let problem = |e| format!("{}: is no report of `flightcheck run --json`: {e}", path.display());
+    serde_json::from_str(&text).map_err(|e| OperatorError::Selection(problem(e)))
+}
+
+/// Sentence by subject: the worst outcome of the checks that cover it, whatever a known-failures list says.
+pub fn met_by(catalogue: &Catalogue, reports: &[Report]) -> String {
+    let name = |r: &Report| match &r.subject.version {
+        Some(version) => format!("{} {version}", r.subject.name),
+        None => r.subject.name.clone(),
+    };
+    let names: Vec<String> = reports.iter().map(name).collect();
+    let mut out = format!("| id | | sentence | {} |\n|---|---|---|{}\n", names.join(" | "), "---|".repeat(names.len()));
+    for r in catalogue.requirements.requirement.iter().filter(|r| r.excluded.is_none()) {
+        let cells: Vec<&str> = reports.iter().map(|report| how(report, &r.id)).collect();
+        if cells.iter().any(|cell| *cell != "-") {
+            let (level, text) = (keyword(r.keyword), r.text.replace('|', "\\|"));
+            let _ = writeln!(out, "| {} | {level} | {text} | {} |", r.id, cells.join(" | "));
+        }
+    }
+    out
+}
+
+fn how(report: &Report, requirement: &str) -> &'static str {
+    let checks = report.rows.iter().flat_map(|row| &row.checks);
+    let outcomes = checks
+        .filter(|check| check.covers.iter().any(|id| id == requirement))
+        .map(|check| check.before_list.unwrap_or(check.outcome));
+    match outcomes.max() {
+        None | Some(Outcome::NotApplicable | Outcome::NotRun) => "-",
+        Some(Outcome::Pass) => "yes",
+        Some(Outcome::Fail) => "**no**",
+        Some(Outcome::NotTestable) => "not shown",
+        Some(Outcome::Warn | Outcome::Info) => "not quite",
+        Some(
+            Outcome::Inconclusive | Outcome::Error | Outcome::KnownFailure | Outcome::UnexpectedPass,
+        ) => "open",
+    }
+}
+
+fn keyword(level: Level) -> &'static str {
+    match level {
+        Level::Must => "MUST",
+        Level::Should => "SHOULD",
+        Level::May => "MAY",
+    }
 }
 
 /// The whole page.
@@ -52,11 +112,7 @@ pub fn table(catalogue: &Catalogue) -> String {
             (None, Some(checks)) => checks.iter().map(|c| format!("`{c}`")).collect::<Vec<_>>().join("<br>"),
             (None, None) => "**untested**".to_owned(),
         };
-        let level = match r.keyword {
-            Level::Must => "MUST",
-            Level::Should => "SHOULD",
-            Level::May => "MAY",
-        };
+        let level = keyword(r.keyword);
         let cell = |text: &str| text.replace('|', "\\|");
         let _ = writeln!(
             out,

@@ -22,6 +22,7 @@ use scenario_model::report::Judge;
 use scenario_model::trace::Trace;
 use scenario_model::verdict::Outcome;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use crate::cli::{SelectionArgs, SelftestArgs};
@@ -104,6 +105,15 @@ impl Who {
             Self::Defect(defect) => defect.name().to_owned(),
             Self::Variant(variant) => variant.name().to_owned(),
             Self::Server(defect) => server_defects::name(defect),
+        }
+    }
+
+    /// Everything is run of it, also in a sample: whoever must pass everything, or nothing.
+    fn is_run_whole(self) -> bool {
+        match self {
+            Self::Clean | Self::Variant(_) | Self::Server(None) => true,
+            Self::Defect(defect) => DO_NOTHING.contains(&defect),
+            Self::Server(Some(defect)) => server_defects::DO_NOTHING.contains(&defect),
         }
     }
 
@@ -201,12 +211,14 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
         return Err(error);
     }
     let part = Part::of(&args.selection, parts.iter().flat_map(|(_, permutations)| permutations));
+    let sample = args.sample.map(|of| Sample::new(of, checked_in().unwrap_or_default()));
+    let sample = sample.as_ref();
     let clients: Vec<Who> = chosen.iter().copied().filter(|who| !who.is_server()).collect();
     let servers: Vec<Who> = chosen.iter().copied().filter(|who| who.is_server()).collect();
     let mut recordings = Vec::new();
     for (target, permutations) in &parts {
         let chosen = if target.is_reference_server() { &servers } else { &clients };
-        recordings.extend(record(chosen, &catalogue, target, permutations, jobs).await?);
+        recordings.extend(record(chosen, &catalogue, target, permutations, sample, jobs).await?);
     }
     // What applies to plugins only is proven on the client's other face.
     if let Some((_, permutations)) = parts.iter().find(|(target, _)| !target.is_reference_server()) {
@@ -215,7 +227,7 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
         of_plugins
             .retain(|p| permutations.iter().any(|other| other.id == p.id && other.not_applicable.is_some()));
         if of_plugins.iter().any(|p| p.not_applicable.is_none()) {
-            recordings.extend(record(&clients, &catalogue, &plugin, &of_plugins, jobs).await?);
+            recordings.extend(record(&clients, &catalogue, &plugin, &of_plugins, sample, jobs).await?);
         }
     }
     recordings.sort_by(|a, b| a.who.cmp(&b.who));
@@ -224,6 +236,7 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
     let judging = Instant::now();
     let judge = Judge::with(catalogue.scenarios.clone(), catalogue.rules.clone());
     let (matrix, mut problems) = matrix_of(&recordings, &judge);
+    let mut undecided = Vec::new();
     problems.extend(withheld(&recordings, &judge));
     if args.only.is_empty() {
         problems.extend(unseen(&matrix, &catalogue, &part));
@@ -234,15 +247,24 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
     let judged = judging.elapsed();
 
     if let Some(path) = &args.write_matrix {
+        problems.extend(left_open(&matrix));
         let whole = part.0.is_none() && args.only.is_empty();
         let written = if whole { matrix.clone() } else { checked_in()?.with(&matrix, &chosen, &part) };
         let mut text = serde_json::to_string_pretty(&written).expect("plain data");
         text.push('\n');
         output::write(path, &text)?;
     } else {
-        problems.extend(differences(&matrix, &chosen, &part)?);
+        let (different, in_doubt) = differences(&matrix, &chosen, &part, &recordings, sample, &judge)?;
+        problems.extend(different);
+        undecided.extend(in_doubt);
+    }
+    if undecided.len() > MOST_UNDECIDED {
+        problems.push(format!("{} verdicts are undecided: the machine has too much to do", undecided.len()));
     }
     let mut out = String::new();
+    for line in &undecided {
+        out.push_str(&format!("undecided: {line}\n"));
+    }
     for problem in &problems {
         out.push_str(&format!("problem: {problem}\n"));
     }
@@ -262,6 +284,10 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
     ));
     if part.0.is_some() {
         out.push_str(&format!("selection     {selection}: no proof of the whole\n"));
+    }
+    if let Some(Sample { part, of, .. }) = sample {
+        let others = format!("part {} of {of} of what the matrix says they pass", part + 1);
+        out.push_str(&format!("sample        defects: everything that they do not pass, and {others}\n"));
     }
     let verdict =
         if problems.is_empty() { "the suite can fail, and does where it must" } else { "not proven" };
@@ -295,6 +321,7 @@ async fn record(
     catalogue: &Catalogue,
     target: &Target,
     permutations: &[Permutation],
+    sample: Option<&Sample>,
     jobs: usize,
 ) -> Result<Vec<Recording>, OperatorError> {
     let folder = tempfile::tempdir().map_err(|e| OperatorError::Ours(e.to_string()))?;
@@ -317,13 +344,18 @@ async fn record(
             seed: nth as u64,
             stalls: stalls.clone(),
         };
-        let (places, stop, applicable) = (places.clone(), stop.clone(), &applicable);
+        let own: Vec<&Permutation> = applicable
+            .iter()
+            .copied()
+            .filter(|p| sample.is_none_or(|sample| sample.has(*who, &p.scenario_id)))
+            .collect();
+        let (places, stop) = (places.clone(), stop.clone());
         running.push(async move {
             let traces = Mutex::new(BTreeMap::new());
             let ended = |ran: Ran, events: Vec<Event>| {
                 traces.lock().expect("not poisoned").insert(ran.id.clone(), (ran, events));
             };
-            run_all(&bench, applicable, &catalogue.rules, &places, stop, ended, &|_| {}).await;
+            run_all(&bench, &own, &catalogue.rules, &places, stop, ended, &|_| {}).await;
             (who.name(), traces.into_inner().expect("not poisoned"))
         });
     }
@@ -356,12 +388,6 @@ fn matrix_of(recordings: &[Recording], judge: &Judge) -> (Matrix, Vec<String>) {
             let verdicts =
                 judge.verdicts(&permutation.combination, permutation.surface, &recording.words, trace);
             for verdict in verdicts.iter().filter(|v| v.outcome != Outcome::Pass) {
-                if verdict.outcome == Outcome::Inconclusive {
-                    problems.push(format!(
-                        "{}: {} {} is inconclusive: the machine stalled",
-                        recording.who, permutation.id, verdict.check
-                    ));
-                }
                 *row.entry(verdict.check.clone()).or_default().entry(verdict.outcome).or_insert(0) += 1;
             }
         }
@@ -391,7 +417,9 @@ fn withheld(recordings: &[Recording], judge: &Judge) -> Vec<String> {
         for (permutation, _, trace) in &recording.traces {
             let verdicts =
                 judge.verdicts(&permutation.combination, permutation.surface, &recording.words, trace);
-            for verdict in verdicts.into_iter().filter(|v| (v.outcome == Outcome::Pass) != must_pass) {
+            // What a stalled machine left undecided is told by the comparison with the matrix.
+            let decided = verdicts.into_iter().filter(|v| v.outcome != Outcome::Inconclusive);
+            for verdict in decided.filter(|v| (v.outcome == Outcome::Pass) != must_pass) {
                 let why = verdict.findings.first().map(|f| format!(": {}, but {}", f.expected, f.observed));
                 let place = format!("{}{}", permutation.id, why.unwrap_or_default());
                 found.entry((who, verdict.check, verdict.outcome)).or_default().push(place);
@@ -454,30 +482,185 @@ fn unproven(
     Ok(new.chain(gone).collect())
 }
 
-/// How the matrix differs from the one that is checked in, for those that were run.
-fn differences(found: &Matrix, chosen: &[Who], part: &Part) -> Result<Vec<String>, OperatorError> {
+/// How the matrix differs from the one that is checked in, for those that were run; and where a machine that stalled leaves
+/// it open whether it does.
+fn differences(
+    found: &Matrix,
+    chosen: &[Who],
+    part: &Part,
+    recordings: &[Recording],
+    sample: Option<&Sample>,
+    judge: &Judge,
+) -> Result<(Vec<String>, Vec<String>), OperatorError> {
     let wanted = checked_in()?;
-    let mut problems = Vec::new();
+    let (mut problems, mut undecided) = (Vec::new(), Vec::new());
     for who in chosen {
         let name = who.name();
         let (here, there) = (found.0.get(&name), wanted.0.get(&name));
         let checks: BTreeSet<&String> = here.into_iter().chain(there).flat_map(|c| c.keys()).collect();
         for check in checks.into_iter().filter(|check| part.holds(check)) {
-            let (here, there) = (here.and_then(|c| c.get(check)), there.and_then(|c| c.get(check)));
-            if here != there {
-                let words = |o: Option<&BTreeMap<Outcome, u32>>| match o {
-                    Some(outcomes) => {
-                        outcomes.iter().map(|(o, n)| format!("{n} {o}")).collect::<Vec<_>>().join(", ")
-                    }
-                    None => "pass".to_owned(),
-                };
-                problems.push(format!(
-                    "{name}: {check}: checked in is {}, found {}",
-                    words(there),
-                    words(here)
-                ));
+            let nothing = Outcomes::new();
+            let (here, there) = (
+                here.and_then(|c| c.get(check)).unwrap_or(&nothing),
+                there.and_then(|c| c.get(check)).unwrap_or(&nothing),
+            );
+            let difference = match sample.filter(|_| !who.is_run_whole()) {
+                None => compare(here, there),
+                Some(_) if check.starts_with("rules#") => known_kinds(here, there),
+                Some(sample) if sample.has(*who, scenario_of(check)) => compare(here, there),
+                Some(_) => Difference::None,
+            };
+            let line = || {
+                let places = places(recordings, &name, check, judge);
+                format!("{name}: {check}: checked in is {}, found {}{places}", in_words(there), in_words(here))
+            };
+            match difference {
+                Difference::None => {}
+                Difference::Undecided => undecided.push(line()),
+                Difference::Real => problems.push(line()),
             }
         }
     }
-    Ok(problems)
+    Ok((problems, undecided))
+}
+
+/// A matrix with open verdicts is none: who has them is to be run again.
+fn left_open(matrix: &Matrix) -> Vec<String> {
+    let open = |(who, checks): (&String, &BTreeMap<String, Outcomes>)| {
+        checks.values().any(|o| o.contains_key(&Outcome::Inconclusive)).then(|| who.clone())
+    };
+    let again = |who| format!("{who}: the machine stalled; write its rows again with `--only {who}`");
+    matrix.0.iter().filter_map(open).map(again).collect()
+}
+
+/// Outcomes that are not a pass, with how many permutations.
+type Outcomes = BTreeMap<Outcome, u32>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Difference {
+    None,
+    /// What is missing may be behind verdicts that the machine left open.
+    Undecided,
+    Real,
+}
+
+fn compare(here: &Outcomes, there: &Outcomes) -> Difference {
+    let open = here.get(&Outcome::Inconclusive).copied().unwrap_or(0);
+    let of = |outcomes: &Outcomes, outcome| outcomes.get(&outcome).copied().unwrap_or(0);
+    let kinds: BTreeSet<Outcome> =
+        here.keys().chain(there.keys()).copied().filter(|o| *o != Outcome::Inconclusive).collect();
+    let too_many = kinds.iter().any(|o| of(here, *o) > of(there, *o));
+    let missing: u32 = kinds.iter().map(|o| of(there, *o).saturating_sub(of(here, *o))).sum();
+    match (too_many || missing > open, open) {
+        (true, _) => Difference::Real,
+        (false, 0) => Difference::None,
+        (false, _) => Difference::Undecided,
+    }
+}
+
+/// Of rules a sample has fewer permutations than the whole: only what is not known at all is different.
+fn known_kinds(here: &Outcomes, there: &Outcomes) -> Difference {
+    let known = here.keys().all(|o| *o == Outcome::Inconclusive || there.contains_key(o));
+    if known { Difference::None } else { Difference::Real }
+}
+
+fn in_words(outcomes: &Outcomes) -> String {
+    match outcomes.is_empty() {
+        true => "pass".to_owned(),
+        false => outcomes.iter().map(|(o, n)| format!("{n} {o}")).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// The first permutations in which a check was not passed, and why.
+fn places(recordings: &[Recording], who: &str, check: &str, judge: &Judge) -> String {
+    let mut found = String::new();
+    for recording in recordings.iter().filter(|r| r.who == who) {
+        for (permutation, _, trace) in &recording.traces {
+            let verdicts =
+                judge.verdicts(&permutation.combination, permutation.surface, &recording.words, trace);
+            let broken = verdicts.iter().find(|v| v.check == check && v.outcome != Outcome::Pass);
+            if let Some(verdict) = broken.filter(|_| found.len() < 600) {
+                let why = verdict.findings.first().map(|f| format!(": {}, but {}", f.expected, f.observed));
+                let why = why.unwrap_or_default();
+                found.push_str(&format!("\n    {} {}{why}", verdict.outcome, permutation.id));
+            }
+        }
+    }
+    found
+}
+
+fn scenario_of(check: &str) -> &str {
+    check.split('#').next().unwrap_or_default()
+}
+
+/// More open verdicts than this are no proof any more.
+const MOST_UNDECIDED: usize = 25;
+
+/// What is run of a defect when not everything is: each scenario that the matrix says it does not pass, and one part of the
+/// others, which the matrix itself chooses.
+struct Sample {
+    matrix: Matrix,
+    part: u64,
+    of: u64,
+}
+
+impl Sample {
+    fn new(of: u16, matrix: Matrix) -> Self {
+        Self { part: drawn(MATRIX) % u64::from(of), of: u64::from(of), matrix }
+    }
+
+    fn has(&self, who: Who, scenario: &str) -> bool {
+        let listed = self.matrix.0.get(&who.name());
+        who.is_run_whole()
+            || listed.is_some_and(|checks| checks.keys().any(|check| scenario_of(check) == scenario))
+            || drawn(&format!("{} {scenario}", who.name())) % self.of == self.part
+    }
+}
+
+/// A number that looks drawn and is the same each time.
+fn drawn(text: &str) -> u64 {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcomes(list: &[(Outcome, u32)]) -> Outcomes {
+        list.iter().copied().collect()
+    }
+
+    #[track_caller]
+    fn check(here: &[(Outcome, u32)], there: &[(Outcome, u32)], expected: Difference) {
+        assert_eq!(compare(&outcomes(here), &outcomes(there)), expected);
+    }
+
+    #[test]
+    fn an_open_verdict_excuses_what_it_may_hide_and_nothing_else() {
+        use Outcome::{Fail, Inconclusive, NotTestable};
+        check(&[], &[], Difference::None);
+        check(&[(Fail, 2)], &[(Fail, 2)], Difference::None);
+        check(&[(Fail, 1)], &[(Fail, 2)], Difference::Real);
+        check(&[(Fail, 1), (Inconclusive, 1)], &[(Fail, 2)], Difference::Undecided);
+        check(&[(Inconclusive, 1)], &[], Difference::Undecided);
+        check(&[(Inconclusive, 1)], &[(Fail, 2)], Difference::Real);
+        check(&[(NotTestable, 1), (Inconclusive, 5)], &[(Fail, 2)], Difference::Real);
+    }
+
+    #[test]
+    fn the_parts_of_a_sample_are_the_whole_and_what_is_listed_is_in_each() {
+        let matrix = checked_in().expect("it can be read");
+        let who = Who::Defect(Defect::NeverRenews);
+        let parts: Vec<Sample> =
+            (0..4).map(|part| Sample { matrix: matrix.clone(), part, of: 4 }).collect();
+        let catalogue = embedded::catalogue(None).expect("it can be read");
+        for scenario in &catalogue.scenarios {
+            let having = parts.iter().filter(|sample| sample.has(who, &scenario.id)).count();
+            assert!(having == 1 || having == 4, "{}: {having} parts", scenario.id);
+            assert!(parts.iter().all(|sample| sample.has(Who::Clean, &scenario.id)));
+        }
+        let listed = "expiry/refresh-before-expiry";
+        assert!(parts.iter().all(|sample| sample.has(who, listed)), "it fails there");
+    }
 }
