@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net/url"
+	"strconv"
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow/flight/flightsql"
@@ -42,7 +43,7 @@ func connect(s settings) (*connection, error) {
 }
 
 // The context of one operation: configured headers, the credential, and for whom it is.
-func (c *connection) outgoing(ctx context.Context, user *backend.User) (context.Context, error) {
+func (c *connection) outgoing(ctx context.Context, caller backend.PluginContext) (context.Context, error) {
 	headers := metadata.New(c.settings.metadata)
 	authorization, err := c.authorization(ctx)
 	if err != nil {
@@ -52,7 +53,7 @@ func (c *connection) outgoing(ctx context.Context, user *backend.User) (context.
 		headers.Set("authorization", authorization)
 	}
 	if c.settings.attribution {
-		attribute(headers, user)
+		attribute(headers, caller)
 	}
 	return metadata.NewOutgoingContext(ctx, headers), nil
 }
@@ -88,13 +89,15 @@ func (c *connection) loggedIn(ctx context.Context) (string, error) {
 }
 
 // Header values are ASCII: a name is percent-encoded. A call that nobody made names nobody.
-func attribute(headers metadata.MD, user *backend.User) {
+func attribute(headers metadata.MD, caller backend.PluginContext) {
 	headers.Set("x-client-type", "grafana")
+	user := caller.User
 	if user == nil {
 		return
 	}
 	for name, value := range map[string]string{
 		"x-user-id": user.Login, "x-user-email": user.Email, "x-user-name": user.Name,
+		"x-org-id": strconv.FormatInt(caller.OrgID, 10),
 	} {
 		if value != "" {
 			headers.Set(name, url.PathEscape(value))

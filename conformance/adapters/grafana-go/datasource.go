@@ -40,7 +40,7 @@ func (d *flightDatasource) QueryData(ctx context.Context, request *backend.Query
 	var running sync.WaitGroup
 	for _, query := range request.Queries {
 		running.Go(func() {
-			answer := d.query(ctx, request.PluginContext.User, query)
+			answer := d.query(ctx, request.PluginContext, query)
 			mutex.Lock()
 			defer mutex.Unlock()
 			response.Responses[query.RefID] = answer
@@ -50,7 +50,7 @@ func (d *flightDatasource) QueryData(ctx context.Context, request *backend.Query
 	return response, nil
 }
 
-func (d *flightDatasource) query(ctx context.Context, user *backend.User, query backend.DataQuery) backend.DataResponse {
+func (d *flightDatasource) query(ctx context.Context, caller backend.PluginContext, query backend.DataQuery) backend.DataResponse {
 	var asked struct {
 		Query     string `json:"query"`
 		QueryText string `json:"queryText"`
@@ -61,7 +61,7 @@ func (d *flightDatasource) query(ctx context.Context, user *backend.User, query 
 	if asked.Query == "" {
 		asked.Query = asked.QueryText
 	}
-	frame, err := d.run(ctx, user, func(ctx context.Context) (*flight.FlightInfo, error) {
+	frame, err := d.run(ctx, caller, func(ctx context.Context) (*flight.FlightInfo, error) {
 		return d.sql.Execute(ctx, asked.Query)
 	})
 	if err != nil {
@@ -73,9 +73,9 @@ func (d *flightDatasource) query(ctx context.Context, user *backend.User, query 
 }
 
 func (d *flightDatasource) run(
-	ctx context.Context, user *backend.User, ask func(context.Context) (*flight.FlightInfo, error),
+	ctx context.Context, caller backend.PluginContext, ask func(context.Context) (*flight.FlightInfo, error),
 ) (*data.Frame, error) {
-	ctx, err := d.outgoing(ctx, user)
+	ctx, err := d.outgoing(ctx, caller)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (d *flightDatasource) run(
 
 // "Save & test": the same way as a query, with credentials.
 func (d *flightDatasource) CheckHealth(ctx context.Context, request *backend.CheckHealthRequest) (*backend.CheckHealthResult, error) {
-	_, err := d.run(ctx, request.PluginContext.User, func(ctx context.Context) (*flight.FlightInfo, error) {
+	_, err := d.run(ctx, request.PluginContext, func(ctx context.Context) (*flight.FlightInfo, error) {
 		return d.sql.Execute(ctx, "SELECT 1")
 	})
 	if err != nil {
@@ -99,7 +99,7 @@ func (d *flightDatasource) CheckHealth(ctx context.Context, request *backend.Che
 
 // What the editors of queries ask for.
 func (d *flightDatasource) CallResource(ctx context.Context, request *backend.CallResourceRequest, sender backend.CallResourceResponseSender) error {
-	user := request.PluginContext.User
+	caller := request.PluginContext
 	var ask func(context.Context) (*flight.FlightInfo, error)
 	switch request.Path {
 	case "flightsql/tables":
@@ -116,9 +116,9 @@ func (d *flightDatasource) CallResource(ctx context.Context, request *backend.Ca
 		return answer(sender, 404, map[string]string{"error": "there is no such resource"})
 	}
 	if request.Path == "flightsql/sql-info" {
-		return d.sqlInfo(ctx, user, ask, sender)
+		return d.sqlInfo(ctx, caller, ask, sender)
 	}
-	frame, err := d.run(ctx, user, ask)
+	frame, err := d.run(ctx, caller, ask)
 	if err != nil {
 		return answer(sender, 502, map[string]string{"error": err.Error()})
 	}

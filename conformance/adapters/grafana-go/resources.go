@@ -24,9 +24,9 @@ func (d *flightDatasource) columns(address string) func(context.Context) (*fligh
 
 // The server's facts have a union for their values, which frames cannot hold: only that it answers is told.
 func (d *flightDatasource) sqlInfo(
-	ctx context.Context, user *backend.User, ask func(context.Context) (*flight.FlightInfo, error), sender backend.CallResourceResponseSender,
+	ctx context.Context, caller backend.PluginContext, ask func(context.Context) (*flight.FlightInfo, error), sender backend.CallResourceResponseSender,
 ) error {
-	ctx, err := d.outgoing(ctx, user)
+	ctx, err := d.outgoing(ctx, caller)
 	if err != nil {
 		return answer(sender, 502, map[string]string{"error": err.Error()})
 	}

@@ -74,6 +74,10 @@ pub async fn certify(args: &CertifyArgs) -> Result<u8, OperatorError> {
         let path = args.out.join(&name);
         let run = run_args(args, seed.wrapping_add(nth), path.clone());
         let Conducted { report, bundle, judge } = conduct(&run, Order::Shuffled).await?;
+        if report.partial {
+            output::talk("interrupted: there is no certificate");
+            return Ok(ExitCode::Ours.code());
+        }
         if report.exit != ExitCode::Conformant {
             let style = Style { colour: output::colour(), subject: args.subject.clone() };
             output::data(&render(&report, &bundle, &judge, &style));

@@ -111,6 +111,7 @@ pub async fn conduct(args: &RunArgs, order: Order) -> Result<Conducted, Operator
             vendor: target.manifest.vendor.clone(),
             version: version.or_else(|| target.manifest.version.clone()),
         },
+        typed: repeat_words(args),
         words: target.manifest.words.clone(),
         calibration,
         requirements: SetInfo {

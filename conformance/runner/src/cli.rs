@@ -156,7 +156,16 @@ pub struct SelectionArgs {
 
 fn profile(text: &str) -> Result<Profile, String> {
     serde_json::from_value(serde_json::Value::from(text)).map_err(|_| {
-        let known = ["core", "oauth-cc", "resilience", "concurrency", "attribution", "hygiene", "plugin"];
+        let known = [
+            "core",
+            "oauth-cc",
+            "resilience",
+            "concurrency",
+            "attribution",
+            "hygiene",
+            "plugin",
+            "resource-server",
+        ];
         scenario_model::diagnostic::word_help(text, known)
     })
 }

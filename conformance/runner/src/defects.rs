@@ -29,11 +29,15 @@ pub fn page(matrix: &Matrix) -> String {
         Variant::ALL.len(),
         Variant::ALL.iter().map(|v| format!("`{v}` ({})", v.describe())).collect::<Vec<_>>().join("; "),
     );
-    out.push_str("\n## Defects of the client\n\n| defect | what it does | checks that fail or warn |\n|---|---|---|\n");
+    out.push_str(
+        "\n## Defects of the client\n\n| defect | what it does | checks that fail or warn |\n|---|---|---|\n",
+    );
     for defect in Defect::ALL {
         line(&mut out, matrix, defect.name(), defect.name(), defect.describe());
     }
-    out.push_str("\n## Defects of the server\n\n| defect | what it does | checks that fail or warn |\n|---|---|---|\n");
+    out.push_str(
+        "\n## Defects of the server\n\n| defect | what it does | checks that fail or warn |\n|---|---|---|\n",
+    );
     for defect in ServerDefect::ALL {
         line(&mut out, matrix, &server_defects::name(Some(*defect)), defect.name(), defect.describe());
     }

@@ -12,6 +12,7 @@ use crate::recorder::Recorder;
 use crate::run::permutation::Bench;
 use crate::run::probe;
 use crate::run::subject::{Answer, Launch, Subject};
+use crate::text::printable;
 
 /// How long a subject may take to start and answer.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -62,6 +63,13 @@ pub async fn greet(bench: &Bench) -> Result<Option<String>, OperatorError> {
     }
 }
 
+/// Fit for a terminal, and no longer than a few lines of it.
+fn shown(text: &str) -> String {
+    let short: String = text.chars().take(300).collect();
+    let cut = if short.len() < text.len() { "…" } else { "" };
+    format!("{}{cut}", printable(&short))
+}
+
 /// How it ended and what it printed.
 fn last_words(recorder: &Recorder) -> String {
     let mut words = String::new();
@@ -73,8 +81,10 @@ fn last_words(recorder: &Recorder) -> String {
                 (None, Some(signal)) => words = format!(" by signal {signal}"),
                 (None, None) => {}
             },
-            Fact::SubjectStderr(line) => lines.push(format!("  stderr: {}", line.text)),
-            Fact::SubjectNoise(line) => lines.push(format!("  stdout ({}): {}", line.reason, line.text)),
+            Fact::SubjectStderr(line) => lines.push(format!("  stderr: {}", shown(&line.text))),
+            Fact::SubjectNoise(line) => {
+                lines.push(format!("  stdout ({}): {}", line.reason, shown(&line.text)))
+            }
             _ => {}
         }
     }

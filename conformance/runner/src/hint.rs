@@ -30,6 +30,10 @@ const MOST: usize = 5;
 pub fn hints(report: &Report, matrix: &Matrix) -> Vec<Hint> {
     let checks = || report.rows.iter().flat_map(|row| &row.checks);
     let judged: BTreeSet<&str> = checks().filter(|c| was_judged(c)).map(|c| c.check.as_str()).collect();
+    // Of a client that is never served nothing can be said.
+    if !checks().any(|c| c.outcome == Outcome::Pass) {
+        return Vec::new();
+    }
     let failed: BTreeSet<&str> = checks().filter(|c| broken(c)).map(|c| c.check.as_str()).collect();
     likeliest(&failed, &judged, matrix)
 }

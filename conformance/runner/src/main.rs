@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use flightcheck::cli::{Cli, Command};
+use flightcheck::interrupt::interrupted;
 use flightcheck::operator::OperatorError;
 use flightcheck::{
-    certificate, certify, defects, explain, init, lint_settings, output, reference_server, rejudge, requirements,
-    selftest, smoke,
+    certificate, certify, defects, explain, init, lint_settings, output, reference_server, rejudge,
+    requirements, selftest, smoke,
 };
 
 fn main() -> ExitCode {
@@ -34,13 +35,25 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Dropped in mid-way, the work ends its subject and removes its files.
+async fn unless_interrupted<T>(
+    work: impl Future<Output = Result<T, OperatorError>>,
+) -> Result<T, OperatorError> {
+    tokio::select! {
+        done = work => done,
+        () = interrupted() => Err(OperatorError::Interrupted),
+    }
+}
+
 async fn dispatch(command: Command) -> Result<u8, OperatorError> {
     match command {
         Command::Run(args) => Ok(certify::run(&args).await?.exit.code()),
         Command::List(args) => explain::list(&args).map(|()| 0),
         Command::Explain(args) => explain::explain(&args).map(|()| 0),
-        Command::Smoke(args) => smoke::smoke(&args.subject).await,
-        Command::Calibrate(args) => smoke::calibrate_subject(&args.subject).await.map(|()| 0),
+        Command::Smoke(args) => unless_interrupted(smoke::smoke(&args.subject)).await,
+        Command::Calibrate(args) => {
+            unless_interrupted(smoke::calibrate_subject(&args.subject)).await.map(|()| 0)
+        }
         Command::Init(args) => init::init(&args).map(|()| 0),
         Command::LintSettings(args) => lint_settings::lint_settings(&args),
         Command::Judge(args) => rejudge::judge(&args),

@@ -8,11 +8,17 @@ use scenario_model::report::Report;
 
 use crate::operator::OperatorError;
 
-/// Writes data to stdout. A reader that went away is no error of ours.
+/// Writes data to stdout. A reader that went away is no error of ours; a full disk ends the program with code 2, since
+/// whoever reads the exit code must not take a lost report for one.
 pub fn data(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
-    let _ = stdout.flush();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    if let Err(error) = written
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        talk(&format!("error: cannot write to stdout: {error}"));
+        std::process::exit(2);
+    }
 }
 
 /// Writes a line of talk to stderr.
@@ -38,6 +44,12 @@ pub fn now() -> String {
 /// # Errors
 /// The first path that cannot.
 pub fn must_be_writable(paths: &[&Path]) -> Result<(), OperatorError> {
+    for (nth, path) in paths.iter().enumerate() {
+        if paths[..nth].contains(path) {
+            let message = format!("`{}` is named for two outputs: one would be lost", path.display());
+            return Err(OperatorError::Selection(message));
+        }
+    }
     for path in paths {
         std::fs::OpenOptions::new()
             .create(true)

@@ -29,6 +29,10 @@ pub fn judge(args: &JudgeArgs) -> Result<u8, OperatorError> {
 pub fn merge(args: &MergeArgs) -> Result<u8, OperatorError> {
     let outputs: Vec<&Path> =
         [&args.json, &args.junit, &args.bundle].into_iter().flatten().map(|p| p.as_path()).collect();
+    if let Some(input) = args.bundles.iter().find(|input| outputs.contains(&input.as_path())) {
+        let message = format!("`{}` is a part and an output: it would be lost", input.display());
+        return Err(OperatorError::Selection(message));
+    }
     let parts = args.bundles.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     let whole = merge::merge(parts).map_err(|e| OperatorError::Selection(e.to_string()))?;
     output::must_be_writable(&outputs)?;
@@ -50,7 +54,7 @@ fn show(name: &str, bundle: &Bundle, json: Option<&Path>, junit: Option<&Path>) 
     let judge = Judge::of(bundle)?;
     let report = judge.report(name, bundle)?;
     output::write_reports(&report, json, junit)?;
-    let style = Style { colour: output::colour(), subject: bundle.header.subject.name.clone() };
+    let style = Style { colour: output::colour(), subject: bundle.header.typed.clone() };
     output::data(&render(&report, bundle, &judge, &style));
     Ok(report.exit.code())
 }

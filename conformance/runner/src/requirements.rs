@@ -43,7 +43,8 @@ pub fn met_by(catalogue: &Catalogue, reports: &[Report]) -> String {
         None => r.subject.name.clone(),
     };
     let names: Vec<String> = reports.iter().map(name).collect();
-    let mut out = format!("| id | | sentence | {} |\n|---|---|---|{}\n", names.join(" | "), "---|".repeat(names.len()));
+    let mut out =
+        format!("| id | | sentence | {} |\n|---|---|---|{}\n", names.join(" | "), "---|".repeat(names.len()));
     for r in catalogue.requirements.requirement.iter().filter(|r| r.excluded.is_none()) {
         let cells: Vec<&str> = reports.iter().map(|report| how(report, &r.id)).collect();
         if cells.iter().any(|cell| *cell != "-") {
@@ -65,9 +66,9 @@ fn how(report: &Report, requirement: &str) -> &'static str {
         Some(Outcome::Fail) => "**no**",
         Some(Outcome::NotTestable) => "not shown",
         Some(Outcome::Warn | Outcome::Info) => "not quite",
-        Some(
-            Outcome::Inconclusive | Outcome::Error | Outcome::KnownFailure | Outcome::UnexpectedPass,
-        ) => "open",
+        Some(Outcome::Inconclusive | Outcome::Error | Outcome::KnownFailure | Outcome::UnexpectedPass) => {
+            "open"
+        }
     }
 }
 

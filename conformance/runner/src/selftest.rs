@@ -512,7 +512,11 @@ fn differences(
             };
             let line = || {
                 let places = places(recordings, &name, check, judge);
-                format!("{name}: {check}: checked in is {}, found {}{places}", in_words(there), in_words(here))
+                format!(
+                    "{name}: {check}: checked in is {}, found {}{places}",
+                    in_words(there),
+                    in_words(here)
+                )
             };
             match difference {
                 Difference::None => {}
@@ -652,8 +656,7 @@ mod tests {
     fn the_parts_of_a_sample_are_the_whole_and_what_is_listed_is_in_each() {
         let matrix = checked_in().expect("it can be read");
         let who = Who::Defect(Defect::NeverRenews);
-        let parts: Vec<Sample> =
-            (0..4).map(|part| Sample { matrix: matrix.clone(), part, of: 4 }).collect();
+        let parts: Vec<Sample> = (0..4).map(|part| Sample { matrix: matrix.clone(), part, of: 4 }).collect();
         let catalogue = embedded::catalogue(None).expect("it can be read");
         for scenario in &catalogue.scenarios {
             let having = parts.iter().filter(|sample| sample.has(who, &scenario.id)).count();

@@ -76,7 +76,7 @@ pub async fn smoke(name: &str) -> Result<u8, OperatorError> {
                 "  {:>8.3} s  {:<7}  {}\n",
                 line.at_us as f64 / 1e6,
                 line.party,
-                line.text
+                crate::text::printable(&line.text)
             ));
         }
     }

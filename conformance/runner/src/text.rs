@@ -99,7 +99,7 @@ fn failure(
     let resolved = resolved(judge, bundle, row, check);
     for finding in &verdict.findings {
         let _ = writeln!(out, "    expected  {}", finding.expected);
-        let _ = writeln!(out, "    observed  {}", finding.observed);
+        let _ = writeln!(out, "    observed  {}", printable(&finding.observed));
         if let Some((check, text)) = resolved.as_ref().filter(|(c, _)| finding.clause < c.places.len()) {
             let place = &check.places[finding.clause];
             let (line, column) = line_and_column(text, place.start);
@@ -141,13 +141,23 @@ fn show_timeline(out: &mut String, bundle: &Bundle, row: &Row, verdict: &CheckVe
     }
     for line in lines.iter().skip(from).take(TIMELINE) {
         let mark = if line.at_us == moment && moment > 0 { ">" } else { " " };
-        let _ =
-            writeln!(out, "  {mark} {:>8.3} s  {:<7}  {}", line.at_us as f64 / 1e6, line.party, line.text);
+        let _ = writeln!(
+            out,
+            "  {mark} {:>8.3} s  {:<7}  {}",
+            line.at_us as f64 / 1e6,
+            line.party,
+            printable(&line.text)
+        );
     }
     let rest = lines.len().saturating_sub(from + TIMELINE);
     if rest > 0 {
         let _ = writeln!(out, "    … {rest} later");
     }
+}
+
+/// What a subject says must not steer the terminal that shows it.
+pub fn printable(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 fn resolved(judge: &Judge, bundle: &Bundle, row: &Row, check: &str) -> Option<(ResolvedCheck, String)> {
@@ -264,4 +274,14 @@ fn paint(style: &Style, outcome: Outcome, text: &str) -> String {
         Outcome::NotApplicable | Outcome::Info | Outcome::KnownFailure => "2",
     };
     format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_subject_says_does_not_steer_the_terminal() {
+        assert_eq!(printable("a\u{1b}[31mé\r"), "a\\u{1b}[31mé\\r");
+    }
 }

@@ -41,6 +41,9 @@ pub struct Header {
     pub started: String,
     /// What was under test.
     pub subject: SubjectInfo,
+    /// What the user typed for it, for commands that repeat something.
+    #[serde(default)]
+    pub typed: String,
     /// What the subject calls things in its messages.
     pub words: BTreeMap<String, Vec<String>>,
     /// What is known about the subject's refresh skew.

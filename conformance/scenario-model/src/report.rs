@@ -216,6 +216,9 @@ fn whole(ran: &Ran, events: &[Event]) -> Result<(), String> {
         return Err(error.clone());
     }
     let gap = events.iter().enumerate().any(|(nth, e)| e.seq != nth as u64);
+    if gap && ran.events == events.len() as u64 {
+        return Err("the record is not whole: its events are out of order".to_owned());
+    }
     if gap || ran.events != events.len() as u64 {
         return Err(format!(
             "the record is not whole: {} events were written, {} are here",

@@ -993,7 +993,7 @@ pub struct WorldSet {
     pub stall: Option<Off>,
     /// `off`: the issuer's faults end.
     pub fault: Option<Off>,
-    /// New faults for the issuer `main` instead of the old ones.
+    /// New faults for the issuer `main` instead of the old ones. If one is about connections, those that are open are closed.
     pub issuer_fault: Option<Vec<IssuerFault>>,
     /// The issuer signs with a new key.
     pub rotate_keys: bool,

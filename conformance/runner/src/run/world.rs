@@ -7,8 +7,8 @@ use std::time::Duration;
 use flightsql_server as flight;
 use mock_idp as idp;
 use scenario_model::scenario::{
-    Auth, BasicSettings, Issuer, IssuerName, Location, OauthSettings, PortForm, Provider, Scenario,
-    ServerName, Session, TlsTrouble, TlsVersion, WorldSet,
+    Auth, BasicSettings, Issuer, IssuerFault, IssuerName, Location, OauthSettings, PortForm, Provider,
+    Scenario, ServerName, Session, TlsTrouble, TlsVersion, WorldSet,
 };
 
 use crate::canary::{Canaries, CanaryMaker};
@@ -348,7 +348,11 @@ impl World {
         if set.rotate_keys {
             main.rotate_keys();
         }
-        if set.hang_up {
+        // A kept connection would never meet what is wrong with new ones.
+        let of_connections = |fault: &IssuerFault| {
+            fault.refused || fault.reset || fault.connection.is_some() || fault.tls.is_some()
+        };
+        if set.hang_up || set.issuer_fault.iter().flatten().any(of_connections) {
             main.hang_up();
         }
         if set.withdraw_keys {

@@ -24,7 +24,8 @@ fn an_interrupted_run_writes_what_it_has_and_leaves_no_process() {
     assert!(planned.is_some(), "it never said what it will run");
     let reader = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
     let pid = Pid::from_raw(run.id() as i32).expect("a process id");
-    let children = eight_children_of(run.id());
+    // All eight permutations run: each has its subject.
+    let children = children_at_least(run.id(), 8);
     kill_process(pid, Signal::INT).expect("it is there");
 
     let status = run.wait().expect("it ends");
@@ -42,6 +43,26 @@ fn an_interrupted_run_writes_what_it_has_and_leaves_no_process() {
     assert_eq!(left, Vec::<u32>::new(), "subjects are gone");
 }
 
+#[test]
+fn an_interrupted_smoke_leaves_no_process() {
+    let folder = folder();
+    let manifest = "schema = 1\nname = \"sleeper\"\ndrive = \"stdio\"\ncommand = [\"sleep\", \"600\"]\n[options]\n\"server.uri\" = { native = \"uri\" }\n[declares]\ntls = \"optional\"\n";
+    super::write(folder.path(), "subject.toml", manifest);
+    let mut smoke = Command::new(assert_cmd::cargo::cargo_bin!("flightcheck"))
+        .current_dir(folder.path())
+        .args(["smoke", "."])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let children = children_at_least(smoke.id(), 1);
+    let pid = Pid::from_raw(smoke.id() as i32).expect("a process id");
+    kill_process(pid, Signal::INT).expect("it is there");
+    assert_eq!(smoke.wait().expect("it ends").code(), Some(3));
+    let left: Vec<u32> = children.into_iter().filter(|child| is_alive(*child)).collect();
+    assert_eq!(left, Vec::<u32>::new(), "the subject is gone");
+}
+
 /// State and parent of a process, from `/proc/PID/stat`.
 fn stat(pid: u32) -> Option<(String, u32)> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -49,15 +70,14 @@ fn stat(pid: u32) -> Option<(String, u32)> {
     Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
 }
 
-/// All eight permutations run: each has its subject.
-fn eight_children_of(parent: u32) -> Vec<u32> {
+fn children_at_least(parent: u32, many: usize) -> Vec<u32> {
     let limit = Instant::now() + Duration::from_secs(60);
     loop {
         let children = children_of(parent);
-        if children.len() >= 8 {
+        if children.len() >= many {
             return children;
         }
-        assert!(Instant::now() < limit, "eight subjects never ran at once: {children:?}");
+        assert!(Instant::now() < limit, "{many} subjects never ran at once: {children:?}");
         std::thread::yield_now();
     }
 }

@@ -120,3 +120,25 @@ fn a_file_that_is_no_bundle_or_only_half_of_one_is_told_apart() {
     half.must_say(3, &["partial"]);
     assert!(!half.out.contains("verdict       conformant"), "{}", half.out);
 }
+
+#[test]
+fn nothing_is_lost_where_two_outputs_meet_or_a_disk_is_full() {
+    let folder = folder();
+    let run = |more: &[&str]| flightcheck(folder.path(), &[&["run"], &ONE[..], more].concat());
+    run(&["--json", "same", "--junit", "same"]).must_say(2, &["`same` is named for two outputs"]);
+    run(&["--shard", "1/1", "--bundle", "part.jsonl"]).must_say(0, &[]);
+    flightcheck(folder.path(), &["merge", "part.jsonl", "--bundle", "part.jsonl"])
+        .must_say(2, &["`part.jsonl` is a part and an output"]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux");
+    let mut list = std::process::Command::new(assert_cmd::cargo::cargo_bin!("flightcheck"));
+    assert_eq!(list.arg("list").stdout(full).status().expect("it runs").code(), Some(2));
+}
+
+#[test]
+fn a_run_judged_again_is_told_in_the_same_words() {
+    let folder = folder();
+    let defect = ["run", "--run", "token-request/audience*", "--defect", "drops-audience"];
+    let ran = flightcheck(folder.path(), &[&defect[..], &["--bundle", "b.jsonl"]].concat());
+    ran.must_say(1, &["repeat    flightcheck run reference --defect drops-audience --run"]);
+    assert_eq!(flightcheck(folder.path(), &["judge", "b.jsonl"]).out, ran.out);
+}
