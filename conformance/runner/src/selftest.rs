@@ -227,6 +227,9 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
         of_plugins
             .retain(|p| permutations.iter().any(|other| other.id == p.id && other.not_applicable.is_some()));
         if of_plugins.iter().any(|p| p.not_applicable.is_none()) {
+            // What one writes to the stdout of a process that all share belongs to whoever is open: never the same twice.
+            let noisy = |who: &Who| matches!(who, Who::Defect(Defect::Noise));
+            let clients: Vec<Who> = clients.iter().copied().filter(|who| !noisy(who)).collect();
             recordings.extend(record(&clients, &catalogue, &plugin, &of_plugins, sample, jobs).await?);
         }
     }
