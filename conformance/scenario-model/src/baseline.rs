@@ -133,7 +133,10 @@ mod tests {
         }
     }
 
-    fn check(places: &[(&[(&str, &str)], Surface, bool)], expected: &[(Option<Surface>, &[(&str, &str)])]) {
+    type Values<'v> = &'v [(&'v str, &'v str)];
+    type Where<'v> = (Option<Surface>, Values<'v>);
+
+    fn check(places: &[(Values<'_>, Surface, bool)], expected: &[Where<'_>]) {
         let verdict = CheckVerdict {
             check: "a/b#c".into(),
             level: crate::scenario::Level::Must,

@@ -25,6 +25,7 @@ pub struct Event {
 /// Every kind of fact: a closed list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind")]
+#[expect(clippy::large_enum_variant, reason = "the largest is the one that there are most of")]
 pub enum Fact {
     /// The runner sent a step's calls to the subject.
     #[serde(rename = "step.begin")]
