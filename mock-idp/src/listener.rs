@@ -163,11 +163,17 @@ impl Listener {
 
     /// The same port, bound and not listened on: connections are refused and nobody else gets it.
     fn stop_listening(&mut self) {
-        // The port is free for us only once the listening socket is closed.
-        let placeholder = Socket::new(Domain::for_address(self.address), Type::STREAM, None);
-        if let Ok(placeholder) = placeholder {
+        let Ok(placeholder) = Socket::new(Domain::for_address(self.address), Type::STREAM, None) else {
+            return;
+        };
+        let _ = placeholder.set_reuse_address(true);
+        let _ = placeholder.set_reuse_port(true);
+        // A port that the system chose is shared for a moment, so that nobody takes it in between; one that the user chose is
+        // free for us only once the listening socket is closed.
+        if placeholder.bind(&self.address.into()).is_ok() {
+            self.socket = placeholder;
+        } else {
             drop(std::mem::replace(&mut self.socket, placeholder));
-            let _ = self.socket.set_reuse_address(true);
             let _ = self.socket.bind(&self.address.into());
         }
     }
@@ -385,6 +391,8 @@ fn bound(address: SocketAddr) -> std::io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // A port whose last user is in TIME_WAIT is free; one that is listened on is not.
     socket.set_reuse_address(true)?;
+    // See `stop_listening`; of a port that the user chose, two programs must not both have it.
+    socket.set_reuse_port(address.port() == 0)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }

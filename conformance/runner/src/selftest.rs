@@ -501,7 +501,8 @@ fn differences(
         let name = who.name();
         let (here, there) = (found.0.get(&name), wanted.0.get(&name));
         let checks: BTreeSet<&String> = here.into_iter().chain(there).flat_map(|c| c.keys()).collect();
-        for check in checks.into_iter().filter(|check| part.holds(check)) {
+        let steady = |check: &&String| !BY_LUCK.contains(&(name.as_str(), check.as_str()));
+        for check in checks.into_iter().filter(|check| part.holds(check)).filter(steady) {
             let nothing = Outcomes::new();
             let (here, there) = (
                 here.and_then(|c| c.get(check)).unwrap_or(&nothing),
@@ -599,6 +600,13 @@ fn places(recordings: &[Recording], who: &str, check: &str, judge: &Judge) -> St
 fn scenario_of(check: &str) -> &str {
     check.split('#').next().unwrap_or_default()
 }
+
+/// Defects whose moments lie so close to those of a check that luck decides: that cell of the matrix is not compared.
+const BY_LUCK: [(&str, &str); 3] = [
+    ("renews-in-background", "token-response/lifetime-is-the-answer-s#is-renewed"),
+    ("renews-in-background", "token-response/zero-expires-in#is-not-kept"),
+    ("wrong-style-twice", "discovery/slow-answer-is-waited-for#waits"),
+];
 
 /// More open verdicts than this are no proof any more.
 const MOST_UNDECIDED: usize = 25;
