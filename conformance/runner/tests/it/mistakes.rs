@@ -131,7 +131,11 @@ fn nothing_is_lost_where_two_outputs_meet_or_a_disk_is_full() {
         .must_say(2, &["`part.jsonl` is a part and an output"]);
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux");
     let mut list = std::process::Command::new(assert_cmd::cargo::cargo_bin!("flightcheck"));
-    assert_eq!(list.arg("list").stdout(full).status().expect("it runs").code(), Some(2));
+    let output =
+        list.arg("list").stdout(full).stderr(std::process::Stdio::piped()).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("cannot write to stdout"), "{said}");
 }
 
 #[test]
