@@ -98,8 +98,10 @@ pub async fn conduct(args: &RunArgs, order: Order) -> Result<Conducted, Operator
         Ok::<_, OperatorError>((version, shown, calibration))
     };
     let (version, shown, calibration) = tokio::select! {
-        prepared = prepare => prepared?,
+        // First, so that we listen before there is a process to leave behind.
+        biased;
         () = interrupted() => return Err(OperatorError::Interrupted),
+        prepared = prepare => prepared?,
     };
 
     let header = Header {

@@ -40,8 +40,10 @@ async fn unless_interrupted<T>(
     work: impl Future<Output = Result<T, OperatorError>>,
 ) -> Result<T, OperatorError> {
     tokio::select! {
-        done = work => done,
+        // First, so that we listen before there is a process to leave behind.
+        biased;
         () = interrupted() => Err(OperatorError::Interrupted),
+        done = work => done,
     }
 }
 

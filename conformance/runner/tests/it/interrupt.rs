@@ -59,8 +59,12 @@ fn an_interrupted_smoke_leaves_no_process() {
     let pid = Pid::from_raw(smoke.id() as i32).expect("a process id");
     kill_process(pid, Signal::INT).expect("it is there");
     assert_eq!(smoke.wait().expect("it ends").code(), Some(3));
-    let left: Vec<u32> = children.into_iter().filter(|child| is_alive(*child)).collect();
-    assert_eq!(left, Vec::<u32>::new(), "the subject is gone");
+    // It was killed before; on a busy machine it takes the system a moment to end it.
+    let limit = Instant::now() + Duration::from_secs(10);
+    while children.iter().any(|child| is_alive(*child)) {
+        assert!(Instant::now() < limit, "the subject lives on: {children:?}");
+        std::thread::yield_now();
+    }
 }
 
 /// State and parent of a process, from `/proc/PID/stat`.
