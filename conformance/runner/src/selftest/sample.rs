@@ -1,0 +1,63 @@
+//! A part of the proof that takes minutes.
+
+use sha2::{Digest as _, Sha256};
+
+use super::differences::scenario_of;
+use super::matrix::{MATRIX, Matrix};
+use super::who::Who;
+
+/// What is run of a defect when not everything is: each scenario that the matrix says it does not pass, and one part of the
+/// others, which the matrix itself chooses.
+pub struct Sample {
+    /// What is checked in.
+    pub matrix: Matrix,
+    /// Which part, from 0.
+    pub part: u64,
+    /// Of so many.
+    pub of: u64,
+}
+
+impl Sample {
+    /// The part that the matrix chooses, of so many.
+    pub fn new(of: u16, matrix: Matrix) -> Self {
+        Self { part: drawn(MATRIX) % u64::from(of), of: u64::from(of), matrix }
+    }
+
+    /// It is run.
+    pub fn has(&self, who: Who, scenario: &str) -> bool {
+        let listed = self.matrix.0.get(&who.name());
+        who.is_run_whole()
+            || listed.is_some_and(|checks| checks.keys().any(|check| scenario_of(check) == scenario))
+            || drawn(&format!("{} {scenario}", who.name())) % self.of == self.part
+    }
+}
+
+/// A number that looks drawn and is the same each time.
+fn drawn(text: &str) -> u64 {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use reference_client::Defect;
+
+    use super::super::matrix::checked_in;
+    use super::*;
+    use crate::embedded;
+
+    #[test]
+    fn the_parts_of_a_sample_are_the_whole_and_what_is_listed_is_in_each() {
+        let matrix = checked_in().expect("it can be read");
+        let who = Who::Defect(Defect::NeverRenews);
+        let parts: Vec<Sample> = (0..4).map(|part| Sample { matrix: matrix.clone(), part, of: 4 }).collect();
+        let catalogue = embedded::catalogue(None).expect("it can be read");
+        for scenario in &catalogue.scenarios {
+            let having = parts.iter().filter(|sample| sample.has(who, &scenario.id)).count();
+            assert!(having == 1 || having == 4, "{}: {having} parts", scenario.id);
+            assert!(parts.iter().all(|sample| sample.has(Who::Clean, &scenario.id)));
+        }
+        let listed = "expiry/refresh-before-expiry";
+        assert!(parts.iter().all(|sample| sample.has(who, listed)), "it fails there");
+    }
+}
