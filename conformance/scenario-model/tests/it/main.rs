@@ -1,4 +1,5 @@
-//! The catalogue that ships, and mistakes in scenario files.
+//! The catalogue that ships, mistakes in scenario files, and what the judge makes of a record.
 
 mod catalogue;
 mod mistakes;
+mod truth;
