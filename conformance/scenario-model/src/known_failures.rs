@@ -209,4 +209,46 @@ mod tests {
         let errors = KnownFailures::parse("k.toml", text).expect_err("an empty reason").to_string();
         assert!(errors.contains("k.toml:3:10"), "{errors}");
     }
+
+    #[test]
+    fn an_entry_that_lists_nothing_is_named() {
+        let entry =
+            |check: &str| format!("[[known]]\ncheck = \"{check}\"\nreason = \"r\"\ndate = \"2026-11-24\"\n");
+        let text = format!("{}{}", entry("a/b#c"), entry("d/e#f"));
+        let list = KnownFailures::parse("k.toml", &text).expect("a good list");
+        assert_eq!(list.unmatched(&[true, true]), Vec::<String>::new());
+        assert_eq!(list.unmatched(&[true, false]), ["d/e#f"]);
+    }
+
+    #[test]
+    fn a_moment_is_no_day() {
+        for date in ["2026-11-24", "2026-11-24T10:00:00", "2026-11-24T10:00:00Z", "10:00:00", "soon"] {
+            assert_eq!(is_day(date), date == "2026-11-24", "{date}");
+        }
+    }
+
+    #[test]
+    fn what_is_listed_is_known_or_unexpected_and_what_was_not_judged_stays() {
+        use Outcome::*;
+        for outcome in Outcome::ALL {
+            let mut verdict = CheckVerdict {
+                check: "a/b#c".into(),
+                level: crate::scenario::Level::Must,
+                claim: String::new(),
+                covers: Vec::new(),
+                outcome,
+                before_list: None,
+                findings: Vec::new(),
+            };
+            apply(&mut verdict);
+            let expected = match outcome {
+                Fail | NotTestable | Warn | Info => (KnownFailure, Some(outcome)),
+                Pass => (UnexpectedPass, Some(Pass)),
+                NotApplicable | KnownFailure | NotRun | Inconclusive | UnexpectedPass | Error => {
+                    (outcome, None)
+                }
+            };
+            assert_eq!((verdict.outcome, verdict.before_list), expected, "{outcome}");
+        }
+    }
 }

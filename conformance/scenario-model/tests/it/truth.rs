@@ -481,3 +481,69 @@ fn a_finding_shows_the_events_and_the_moment() {
     let four = table.judge(&[], &[r#"events = "issuer.jwks", count = 0"#], &facts[..4]);
     assert_eq!(four.findings[0].observed, "4 of them (at 1s, 2s, 3s, 4s)");
 }
+
+#[test]
+fn a_clause_is_written_and_read_in_one_way() {
+    for (text, words) in [
+        (SERVED, "every call of `first` is served"),
+        (
+            r#"step = "first", outcome = "error", within = "2s", mentions = "missing-field""#,
+            "every call of `first` ends in an error within 2s that mentions the missing field",
+        ),
+        (r#"events = "issuer.jwks", count = 0"#, "no `issuer.jwks`"),
+        (r#"events = "issuer.jwks", count = 1"#, "exactly 1 `issuer.jwks`"),
+        (r#"events = "issuer.jwks", count = { max = 2 }"#, "at most 2 `issuer.jwks`"),
+        (r#"events = "issuer.jwks", count = { min = 2 }"#, "at least 2 `issuer.jwks`"),
+        (r#"events = "issuer.jwks", count = { min = 1, max = 2 }"#, "1 to 2 `issuer.jwks`"),
+        (
+            r#"events = "issuer.jwks", in = "first..other", where = { method = "GET", status = 200 }, count = 1"#,
+            "exactly 1 `issuer.jwks` with method = \"GET\", status = 200 in `first..other`",
+        ),
+        (
+            r#"events = "server.stream-end", every = { bytes = { min = 1 }, code = "OK" }"#,
+            "every `server.stream-end` has `bytes` >= 1 and `code` = \"OK\"",
+        ),
+    ] {
+        assert_eq!(clause(text).to_string(), words);
+    }
+    let raw = |text: &str| {
+        toml::from_str::<BTreeMap<String, RawClause>>(&format!("c = {{ events = \"issuer.jwks\", {text} }}"))
+    };
+    for text in ["count = 1", "count = { max = 2 }", "count = { min = 1 }", "count = { min = 1, max = 2 }"] {
+        let read = raw(text).expect("a count");
+        let again =
+            serde_json::from_value(serde_json::to_value(&read).expect("plain data")).expect("the same");
+        assert_eq!(read, again, "{text}");
+        assert!(serde_json::to_string(&read).expect("plain data").contains(&text[8..9]), "{text}");
+    }
+    raw("count = { min = 2, max = 2 }").expect("both bounds may be the same");
+    for wrong in ["count = { min = 2, max = 1 }", "count = { min = 0 }", "count = {}", "count = -1"] {
+        raw(wrong).expect_err(wrong);
+    }
+}
+
+#[test]
+fn a_finding_says_what_was_seen_with_its_time() {
+    let table = Table::of(SCENARIO);
+    let observed = |expect: &str, facts: &[(u64, Value)]| {
+        table.judge(&[], &[expect], facts).findings[0].observed.clone()
+    };
+    let within = r#"step = "first", outcome = "error", within = "1s""#;
+    assert_eq!(
+        observed(within, &once(stall(0), &[reply("error", 1500)])),
+        "call `m` took 1.5s, longer than 1s"
+    );
+    assert_eq!(
+        observed(REFUSED, &once(stall(0), &[reply("ok", 1500)])),
+        "call `m` was answered ok after 1.5s"
+    );
+    assert_eq!(
+        observed(REFUSED, &once(stall(0), &[reply("nothing", 1500)])),
+        "call `m` was not answered in 1.5s"
+    );
+    assert_eq!(observed(r#"events = "issuer.jwks", every = { method = "GET" }"#, &[]), "there is none");
+    assert_eq!(
+        observed(r#"events = "issuer.jwks", in = "first", count = 1"#, &[]),
+        "there is none: nothing of the kind was recorded in `first`"
+    );
+}
