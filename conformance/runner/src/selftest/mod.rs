@@ -17,7 +17,7 @@ use scenario_model::catalogue::Catalogue;
 use scenario_model::diagnostic::word_help;
 use scenario_model::report::Judge;
 
-use self::differences::{Different, differences, to_run_again};
+use self::differences::{Different, differences, to_run_again, unsteady};
 use self::matrix::{left_open, matrix_of};
 use self::proof::{unproven, unseen, withheld};
 use self::record::{Group, Part, groups, record_all, replace};
@@ -57,8 +57,10 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
     let mut recordings = record_all(&groups, &catalogue, &wanted, usize::from(args.jobs)).await?;
     let permutations: usize = recordings.iter().map(|r| r.traces.len()).sum();
     let judge = Judge::with(catalogue.scenarios.clone(), catalogue.rules.clone());
-    // Before anything is run again: a correct client that fails by luck is a mistake of the suite.
+    // Before anything is run again: a correct client that fails by luck, or a world that does not start, is a mistake of the
+    // suite.
     let mut problems = withheld(&recordings, &judge);
+    problems.extend(matrix_of(&recordings, &judge).1);
     let seen = Seen { chosen: &chosen, part: &part, sample, judge: &judge };
     let (different, unsteady) = match &args.write_matrix {
         None => looked_at_again(seen, &groups, &catalogue, &mut recordings).await?,
@@ -68,7 +70,8 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
 
     let judging = Instant::now();
     let (matrix, did_not_run) = matrix_of(&recordings, &judge);
-    problems.extend(did_not_run);
+    let new: Vec<String> = did_not_run.into_iter().filter(|line| !problems.contains(line)).collect();
+    problems.extend(new);
     if args.only.is_empty() {
         problems.extend(unseen(&matrix, &catalogue, &part));
         let unnecessary = necessity::unnecessary(&recordings, &judge);
@@ -182,8 +185,7 @@ async fn looked_at_again(
         replace(recordings, newer);
         different = seen.differences(recordings)?;
     }
-    let differs = |cell: &Different| different.iter().any(|d| d.who == cell.who && d.check == cell.check);
-    let unsteady = first.into_iter().filter(|cell| !cell.open && !differs(cell)).collect();
+    let unsteady = unsteady(first, &different);
     Ok((different, unsteady))
 }
 

@@ -148,6 +148,9 @@ async fn record(
     let Group { target, permutations, chosen } = group;
     let own = |who: Who| permutations.iter().filter(move |p| wanted(who, &p.scenario_id));
     let chosen: Vec<Who> = chosen.iter().copied().filter(|who| own(*who).next().is_some()).collect();
+    if chosen.is_empty() {
+        return Ok(Vec::new());
+    }
     output::talk(&format!("{} behaviours, at most {} permutations each", chosen.len(), permutations.len()));
     let places = Places::new(jobs);
     let (_keep, stop) = watch::channel(false);
