@@ -248,11 +248,12 @@ fn known(file: &Path, catalogue: &Catalogue) -> Result<KnownFile, OperatorError>
     let list = KnownFailures::parse(&name, &text).map_err(|e| OperatorError::Files(vec![e]))?;
     let combinations =
         catalogue.scenarios.iter().flat_map(|s| s.combinations.iter().map(move |c| (&s.id, c)));
+    let compiled = list.compiled();
     let mut matches_catalogue = vec![false; list.known.len()];
     for (scenario, combination) in combinations {
         for check in combination.checks.iter().chain(&catalogue.rules) {
             for surface in &combination.scenario.surfaces {
-                if let Some(entry) = list.entry(&check.id, scenario, *surface, &combination.values) {
+                if let Some(entry) = compiled.entry(&check.id, scenario, *surface, &combination.values) {
                     matches_catalogue[entry] = true;
                 }
             }

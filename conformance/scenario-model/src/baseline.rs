@@ -68,13 +68,12 @@ pub fn known_failures(report: &Report, bundle: &Bundle, day: &str) -> KnownFailu
 /// Entries of the run's own list that list a failure.
 fn still_failing(report: &Report, bundle: &Bundle) -> Vec<Entry> {
     let Some(own) = &bundle.header.known_failures else { return Vec::new() };
+    let list = own.list.compiled();
     let mut used = BTreeSet::new();
     for (row, planned) in report.rows.iter().zip(&bundle.header.planned) {
         let known = row.checks.iter().filter(|c| c.outcome == Outcome::KnownFailure);
         used.extend(
-            known.filter_map(|c| {
-                own.list.entry(&c.check, &planned.scenario, planned.surface, &planned.values)
-            }),
+            known.filter_map(|c| list.entry(&c.check, &planned.scenario, planned.surface, &planned.values)),
         );
     }
     used.into_iter().map(|nth| own.list.known[nth].clone()).collect()

@@ -87,21 +87,15 @@ impl KnownFailures {
         if wrong.is_empty() { Ok(list) } else { Err(document.errors(wrong)) }
     }
 
-    /// The first entry that lists a check of a permutation of a scenario.
-    pub fn entry(
-        &self,
-        check: &str,
-        scenario: &str,
-        surface: Surface,
-        values: &[(String, Value)],
-    ) -> Option<usize> {
-        let fits = |pattern: &str, text: &str| glob(pattern).is_ok_and(|g| g.is_match(text));
-        self.known.iter().position(|entry| {
-            fits(&entry.check, check)
-                && entry.surface.is_none_or(|only| only == surface)
-                && entry.scenario.as_deref().is_none_or(|pattern| fits(pattern, scenario))
-                && matches(values, entry.when.iter().map(|(k, v)| (k.as_str(), v)))
-        })
+    /// The list with its patterns made ready: that takes longer than a thousand comparisons.
+    pub fn compiled(&self) -> Compiled<'_> {
+        // What is no pattern was refused when the list was read.
+        let compiled = self.known.iter().map(|entry| CompiledEntry {
+            entry,
+            check: glob(&entry.check).ok(),
+            scenario: entry.scenario.as_deref().map(glob),
+        });
+        Compiled(compiled.collect())
     }
 
     /// Entries whose last day was before this one (`2026-11-24`), as texts.
@@ -115,6 +109,39 @@ impl KnownFailures {
     pub fn unmatched(&self, used: &[bool]) -> Vec<String> {
         let unused = self.known.iter().zip(used).filter(|(_, used)| !**used);
         unused.map(|(entry, _)| entry.check.clone()).collect()
+    }
+}
+
+/// A list whose patterns are made ready.
+#[derive(Debug)]
+pub struct Compiled<'l>(Vec<CompiledEntry<'l>>);
+
+#[derive(Debug)]
+struct CompiledEntry<'l> {
+    entry: &'l Entry,
+    check: Option<GlobMatcher>,
+    scenario: Option<Result<GlobMatcher, String>>,
+}
+
+impl Compiled<'_> {
+    /// The first entry that lists a check of a permutation of a scenario.
+    pub fn entry(
+        &self,
+        check: &str,
+        scenario: &str,
+        surface: Surface,
+        values: &[(String, Value)],
+    ) -> Option<usize> {
+        self.0.iter().position(|compiled| {
+            let entry = compiled.entry;
+            let in_scenario = |pattern: &Result<GlobMatcher, String>| {
+                pattern.as_ref().is_ok_and(|pattern| pattern.is_match(scenario))
+            };
+            compiled.check.as_ref().is_some_and(|pattern| pattern.is_match(check))
+                && entry.surface.is_none_or(|only| only == surface)
+                && compiled.scenario.as_ref().is_none_or(in_scenario)
+                && matches(values, entry.when.iter().map(|(k, v)| (k.as_str(), v)))
+        })
     }
 }
 
@@ -166,10 +193,22 @@ mod tests {
         .expect("a good list");
         let token = [("endpoint".to_owned(), Value::from("token"))];
         let other = [("endpoint".to_owned(), Value::from("discovery"))];
-        assert_eq!(list.entry("timeouts/hang#gives-up", "timeouts/hang", Surface::Query, &token), Some(0));
-        assert_eq!(list.entry("timeouts/hang#gives-up", "timeouts/hang", Surface::Query, &other), None);
-        assert_eq!(list.entry("timeouts/hang#recovers", "timeouts/hang", Surface::Query, &token), None);
-        assert_eq!(list.entry("timeouts/a/hang#gives-up", "timeouts/a/hang", Surface::Query, &token), None);
+        assert_eq!(
+            list.compiled().entry("timeouts/hang#gives-up", "timeouts/hang", Surface::Query, &token),
+            Some(0)
+        );
+        assert_eq!(
+            list.compiled().entry("timeouts/hang#gives-up", "timeouts/hang", Surface::Query, &other),
+            None
+        );
+        assert_eq!(
+            list.compiled().entry("timeouts/hang#recovers", "timeouts/hang", Surface::Query, &token),
+            None
+        );
+        assert_eq!(
+            list.compiled().entry("timeouts/a/hang#gives-up", "timeouts/a/hang", Surface::Query, &token),
+            None
+        );
     }
 
     #[test]
@@ -179,8 +218,8 @@ mod tests {
             "[[known]]\ncheck = \"rules#*\"\nscenario = \"expiry/*\"\nreason = \"r\"\ndate = \"2026-11-24\"\n",
         )
         .expect("a good list");
-        assert_eq!(list.entry("rules#ends-cleanly", "expiry/x", Surface::Query, &[]), Some(0));
-        assert_eq!(list.entry("rules#ends-cleanly", "timeouts/hang", Surface::Query, &[]), None);
+        assert_eq!(list.compiled().entry("rules#ends-cleanly", "expiry/x", Surface::Query, &[]), Some(0));
+        assert_eq!(list.compiled().entry("rules#ends-cleanly", "timeouts/hang", Surface::Query, &[]), None);
     }
 
     #[test]
@@ -190,8 +229,8 @@ mod tests {
             "[[known]]\ncheck = \"a/b#c\"\nsurface = \"health\"\nreason = \"r\"\ndate = \"2026-11-24\"\nexpires = \"2026-12-31\"\n",
         )
         .expect("a good list");
-        assert_eq!(list.entry("a/b#c", "a/b", Surface::Health, &[]), Some(0));
-        assert_eq!(list.entry("a/b#c", "a/b", Surface::Query, &[]), None);
+        assert_eq!(list.compiled().entry("a/b#c", "a/b", Surface::Health, &[]), Some(0));
+        assert_eq!(list.compiled().entry("a/b#c", "a/b", Surface::Query, &[]), None);
         assert_eq!(list.expired("2026-12-31"), Vec::<String>::new());
         assert_eq!(list.expired("2027-01-01"), ["a/b#c"]);
     }

@@ -138,6 +138,7 @@ impl Judge {
     pub fn report(&self, file: &str, bundle: &Bundle) -> Result<Report, BundleError> {
         let header = &bundle.header;
         let mut listed = header.known_failures.as_ref().map_or(vec![], |k| vec![false; k.list.known.len()]);
+        let known = header.known_failures.as_ref().map(|known| known.list.compiled());
         let mut rows = Vec::new();
         for planned in &header.planned {
             let combination = self.combination(planned).ok_or_else(|| BundleError::UnknownPermutation {
@@ -145,10 +146,10 @@ impl Judge {
                 id: planned.id.clone(),
             })?;
             let mut row = self.row(planned, combination, bundle);
-            if let Some(known) = &header.known_failures {
+            if let Some(known) = &known {
                 for verdict in &mut row.checks {
                     let (scenario, values) = (&planned.scenario, &planned.values);
-                    let listing = known.list.entry(&verdict.check, scenario, planned.surface, values);
+                    let listing = known.entry(&verdict.check, scenario, planned.surface, values);
                     if let Some(entry) = listing {
                         listed[entry] = true;
                         known_failures::apply(verdict);
