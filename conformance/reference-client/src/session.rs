@@ -303,7 +303,7 @@ impl Session {
             (Some(Defect::BareMetadata), _) if !is_query => credentials.values.clear(),
             (Some(Defect::MetadataKeepsToken), Some(token)) => {
                 let first = lock(&self.odd.first_token).get_or_insert_with(|| token.clone()).clone();
-                if matches!(operation, Operation::Tables) {
+                if operation.is_metadata() {
                     credentials.values = vec![bearer(&first.value)];
                 }
             }
@@ -354,7 +354,7 @@ impl Session {
     async fn oauth_credentials(&self, operation: &Operation) -> Result<Credentials, Failure> {
         let behaviour = self.behaviour();
         let provider = self.provider.as_ref().expect("a session with OAuth has a provider");
-        if behaviour.has(Defect::TokenPerMetadataCall) && matches!(operation, Operation::Tables) {
+        if behaviour.has(Defect::TokenPerMetadataCall) && operation.is_metadata() {
             provider.forget();
         }
         let _whole = match behaviour.has(Defect::StallHoldsLock) {

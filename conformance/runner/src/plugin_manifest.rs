@@ -7,14 +7,16 @@ use crate::plugin_files::{PluginError, PluginFiles};
 
 const TEMPLATE: &str = include_str!("../../../fixtures/grafana-plugin/subject.toml");
 
-/// Settings that not every version has: a plugin that never heard of them does not hold their names.
-const LATER: [&str; 6] = [
+/// Settings and resources that not every plugin has: one that never heard of them does not hold their names.
+const LATER: [&str; 8] = [
     "selectedAuthType",
     "oauthIssuer",
     "oauthClientId",
     "oauthClientSecret",
     "oauthAudience",
     "enableUserAttribution",
+    "/columns",
+    "/sql-info",
 ];
 
 /// A manifest's text, and what was left out of it because the plugin does not hold the name.
@@ -60,6 +62,7 @@ fn without(missing: &[&str], name: &str, command: &str) -> Draft {
         missing.iter().any(|name| line.contains(&format!("Data.{name}\"")))
             || (line.starts_with("oauth ")
                 && missing.iter().any(|name| name.starts_with("oauthC") || *name == "oauthIssuer"))
+            || missing.iter().filter_map(|name| name.strip_prefix('/')).any(|name| line.starts_with(name))
             || (line.starts_with("users ") && missing.contains(&"enableUserAttribution"))
     };
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
@@ -72,7 +75,7 @@ fn without(missing: &[&str], name: &str, command: &str) -> Draft {
 
 #[cfg(test)]
 mod tests {
-    use scenario_model::scenario::Need;
+    use scenario_model::scenario::{Need, Surface};
 
     use super::*;
 
@@ -84,6 +87,7 @@ mod tests {
         {
             assert!(manifest.has(need), "{need:?}");
         }
+        assert!(Surface::ALL.into_iter().all(|surface| manifest.has_surface(surface)));
     }
 
     #[test]
@@ -91,6 +95,8 @@ mod tests {
         let manifest = read(&without(&LATER[1..], "x", "x")).expect("a good manifest");
         assert!(manifest.has(Need::Token) && manifest.has(Need::Basic));
         assert!(!manifest.has(Need::Oauth) && !manifest.has(Need::Users));
+        assert!(manifest.has_surface(Surface::Tables));
+        assert!(!manifest.has_surface(Surface::Columns) && !manifest.has_surface(Surface::SqlInfo));
     }
 
     #[test]

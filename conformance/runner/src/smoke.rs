@@ -141,6 +141,7 @@ fn step(op: Op) -> Step {
         call: None,
         users: None,
         forwarded: false,
+        request: None,
     }
 }
 

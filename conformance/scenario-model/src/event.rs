@@ -94,7 +94,7 @@ pub enum Fact {
 pub struct StepBegin {
     /// The step's id.
     pub step: String,
-    /// What was asked for: `query`, `health`, `tables`.
+    /// What was asked for: `query`, `health`, `tables`, `columns`, `sql-info`.
     pub op: String,
     /// The session that it was asked of.
     pub session: String,

@@ -221,8 +221,10 @@ fn not_served(reply: &Reply, step: &str, trace: &Trace, context: Context<'_>) ->
         Some(Op::Tables) => Surface::Tables,
         Some(Op::Query | Op::World | Op::Restart) | None => context.surface,
     };
+    // Columns can be read off a schema, without a row.
+    let reads = |method: &str| method == "DoGet" || (surface == Surface::Columns && method == "GetSchema");
     let ends = trace.events().iter().filter_map(|e| match &e.fact {
-        Fact::ServerStreamEnd(end) if end.method == "DoGet" => Some((e, end)),
+        Fact::ServerStreamEnd(end) if reads(&end.method) => Some((e, end)),
         _ => None,
     });
     if surface == Surface::Query {
@@ -246,10 +248,15 @@ fn not_served(reply: &Reply, step: &str, trace: &Trace, context: Context<'_>) ->
     }
     let (_, end) = trace.end(step)?;
     let bounds = trace.bounds(&Window { from: step.to_owned(), to: step.to_owned() })?;
+    let command = match surface {
+        Surface::Tables => Some("GetTables"),
+        Surface::SqlInfo => Some("GetSqlInfo"),
+        Surface::Query | Surface::Health | Surface::Columns => None,
+    };
     let served = ends
         .filter(|(e, _)| (bounds.0..=bounds.1).contains(&e.at_us))
         .filter(|(_, s)| s.session == end.session && s.code == "OK" && !s.aborted)
-        .filter(|(_, s)| surface != Surface::Tables || s.command.as_deref() == Some("GetTables"))
+        .filter(|(_, s)| command.is_none() || s.command.as_deref() == command)
         .count();
     let claimed = end.replies.iter().filter(|r| r.said == Said::Ok).count();
     (served < claimed).then(|| {

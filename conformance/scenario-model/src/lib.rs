@@ -22,6 +22,7 @@ pub mod merge;
 pub mod moment;
 pub mod plan;
 pub mod report;
+pub mod request;
 pub mod requirements;
 pub mod saved;
 pub mod scenario;

@@ -305,6 +305,7 @@ fn check_steps(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnos
     check_profile(document, scenario, wrong);
     check_faults(document, scenario, wrong);
     crate::call::check(document, scenario, wrong);
+    crate::request::check(document, scenario, wrong);
 }
 
 /// What a profile decides cannot be said again, and what needs one cannot be said without.

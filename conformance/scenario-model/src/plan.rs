@@ -166,17 +166,15 @@ pub fn permutation_id(scenario: &str, values: &[(String, Value)], surface: Surfa
             .collect();
         id.push_str(&format!("[{}]", values.join(",")));
     }
-    match surface {
-        Surface::Query => {}
-        Surface::Health => id.push_str("@health"),
-        Surface::Tables => id.push_str("@tables"),
+    if surface != Surface::Query {
+        id.push_str(&format!("@{}", surface.as_str()));
     }
     id
 }
 
 fn not_applicable(combination: &Combination, surface: Surface, manifest: &Manifest) -> Option<String> {
     if !manifest.has_surface(surface) {
-        return Some(format!("the subject has no surface `{}`", word(surface)));
+        return Some(format!("the subject has no surface `{}`", surface.as_str()));
     }
     let asked = combination.scenario.step.iter().filter_map(|step| match step.op {
         Op::Health => Some(Surface::Health),
@@ -184,7 +182,7 @@ fn not_applicable(combination: &Combination, surface: Surface, manifest: &Manife
         Op::Query | Op::World | Op::Restart | Op::Call => None,
     });
     if let Some(lacking) = asked.into_iter().find(|surface| !manifest.has_surface(*surface)) {
-        return Some(format!("the subject has no surface `{}`", word(lacking)));
+        return Some(format!("the subject has no surface `{}`", lacking.as_str()));
     }
     if let Some(missing) = needs(combination).into_iter().find(|need| !manifest.has(*need)) {
         return Some(format!("the subject does not declare `{}`", word(missing)));
@@ -221,7 +219,7 @@ fn needs(combination: &Combination) -> Vec<Need> {
     if scenario.world.server.plaintext {
         needs.push(Need::Plaintext);
     }
-    if scenario.step.iter().any(|s| s.query_field.is_some()) {
+    if scenario.step.iter().any(|s| s.query_field.is_some() || s.request.is_some()) {
         needs.push(Need::Plugin);
     }
     if scenario.step.iter().any(|s| s.user.is_some()) {

@@ -173,6 +173,26 @@ pub enum Surface {
     Health,
     /// A metadata call.
     Tables,
+    /// A plugin's resource with the columns of a table.
+    Columns,
+    /// A plugin's resource with facts about the server.
+    SqlInfo,
+}
+
+impl Surface {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Query, Self::Health, Self::Tables, Self::Columns, Self::SqlInfo];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Health => "health",
+            Self::Tables => "tables",
+            Self::Columns => "columns",
+            Self::SqlInfo => "sql-info",
+        }
+    }
 }
 
 /// The servers of one permutation.
@@ -935,6 +955,15 @@ pub struct Step {
     /// The user's own token and cookie come with the request.
     #[serde(default)]
     pub forwarded: bool,
+    /// Its queries go into one request with those of the steps beside it that name the same: as Grafana asks for a panel.
+    pub request: Option<String>,
+}
+
+impl Step {
+    /// Their queries are sent in one request.
+    pub fn shares_request(&self, other: &Self) -> bool {
+        self.request.is_some() && self.request == other.request
+    }
 }
 
 /// Where the SQL of a Grafana query is.

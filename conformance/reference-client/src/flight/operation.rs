@@ -5,8 +5,8 @@ use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::{
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
-    ActionCreatePreparedStatementResult, Any, CommandGetTables, CommandPreparedStatementQuery,
-    CommandStatementQuery, ProstMessageExt,
+    ActionCreatePreparedStatementResult, Any, CommandGetSqlInfo, CommandGetTables,
+    CommandPreparedStatementQuery, CommandStatementQuery, ProstMessageExt,
 };
 use arrow_flight::{Action, FlightDescriptor, FlightEndpoint, Ticket};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -26,14 +26,16 @@ pub(crate) enum Operation {
     Query { sql: String },
     Health,
     Tables,
+    Columns { table: String },
+    SqlInfo,
 }
 
 impl Operation {
-    fn sql(&self) -> Option<&str> {
+    /// It asks about the server, not for data.
+    pub(crate) fn is_metadata(&self) -> bool {
         match self {
-            Self::Query { sql } => Some(sql),
-            Self::Health => Some("SELECT 1"),
-            Self::Tables => None,
+            Self::Tables | Self::Columns { .. } | Self::SqlInfo => true,
+            Self::Query { .. } | Self::Health => false,
         }
     }
 }
@@ -71,13 +73,16 @@ pub(crate) async fn run(
     log: &Log,
 ) -> Result<Vec<RecordBatch>, Broken> {
     let calls = Calls { connection, target, headers, behaviour, log };
-    match operation.sql() {
-        Some(sql) if behaviour.is(Variant::PreparedStatements) => calls.prepared(sql).await,
-        Some(sql) => {
-            let command = CommandStatementQuery { query: sql.to_owned(), transaction_id: None };
-            calls.command(command.as_any()).await
+    match operation {
+        Operation::Query { sql } => calls.statement(sql).await,
+        Operation::Health => calls.statement("SELECT 1").await,
+        // A query that gives no rows, and their columns.
+        Operation::Columns { table } => {
+            let quoted = table.replace('"', "\"\"");
+            calls.statement(&format!("SELECT * FROM \"{quoted}\" WHERE false")).await
         }
-        None => calls.command(CommandGetTables::default().as_any()).await,
+        Operation::Tables => calls.command(CommandGetTables::default().as_any()).await,
+        Operation::SqlInfo => calls.command(CommandGetSqlInfo::default().as_any()).await,
     }
 }
 
@@ -90,6 +95,14 @@ struct Calls<'a> {
 }
 
 impl Calls<'_> {
+    async fn statement(&self, sql: &str) -> Result<Vec<RecordBatch>, Broken> {
+        if self.behaviour.is(Variant::PreparedStatements) {
+            return self.prepared(sql).await;
+        }
+        let command = CommandStatementQuery { query: sql.to_owned(), transaction_id: None };
+        self.command(command.as_any()).await
+    }
+
     async fn prepared(&self, sql: &str) -> Result<Vec<RecordBatch>, Broken> {
         let create = ActionCreatePreparedStatementRequest { query: sql.to_owned(), transaction_id: None };
         let body = self.action("CreatePreparedStatement", create.as_any()).await?;

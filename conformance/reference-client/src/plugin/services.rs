@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use plugin_protocol::go_plugin::Empty;
 use plugin_protocol::go_plugin::grpc_controller_server::GrpcController;
@@ -14,7 +15,7 @@ use plugin_protocol::pluginv2::{
     CallResourceRequest, CallResourceResponse, CheckHealthRequest, CheckHealthResponse, DataQuery,
     DataResponse, PluginContext, QueryDataRequest, QueryDataResponse,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
 
@@ -37,6 +38,10 @@ pub(crate) struct Plugin {
 type Answer = Result<Vec<Vec<u8>>, Failure>;
 
 impl Plugin {
+    fn has(&self, defect: Defect) -> bool {
+        self.behaviour.has(defect)
+    }
+
     /// What a call comes to, or what a defect makes of it.
     async fn answer(
         &self,
@@ -98,13 +103,24 @@ impl Data for Plugin {
         request: Request<QueryDataRequest>,
     ) -> Result<Response<QueryDataResponse>, Status> {
         let request = request.into_inner();
-        let mut responses = HashMap::new();
-        for query in &request.queries {
-            let (context, headers) = (request.plugin_context.clone(), request.headers.clone());
-            let response = self.query(context, headers, query).await;
-            responses.insert(query.ref_id.clone(), response);
+        let asking = request.queries.iter().enumerate().map(|(nth, query)| {
+            let (mut context, headers) = (request.plugin_context.clone(), request.headers.clone());
+            if let Some(context) = context.as_mut().filter(|_| nth > 0 && self.has(Defect::UserOnFirstQuery))
+            {
+                context.user = None;
+            }
+            self.query(context, headers, query)
+        });
+        let mut answers = join_all(asking).await;
+        if self.has(Defect::SwapsAnswers) {
+            answers.rotate_left(1);
         }
-        Ok(Response::new(QueryDataResponse { responses }))
+        let failed = answers.iter().find(|answer| !answer.error.is_empty()).cloned();
+        if let Some(failed) = failed.filter(|_| self.has(Defect::ErrorSpoilsRequest)) {
+            answers.fill(failed);
+        }
+        let names = request.queries.into_iter().map(|query| query.ref_id);
+        Ok(Response::new(QueryDataResponse { responses: names.zip(answers).collect() }))
     }
 }
 
@@ -134,18 +150,30 @@ impl Resource for Plugin {
         request: Request<CallResourceRequest>,
     ) -> Result<Response<Self::CallResourceStream>, Status> {
         let request = request.into_inner();
-        let (code, body) = if request.path == "flightsql/tables" {
-            match self.answer(request.plugin_context, HashMap::new(), Operation::Tables).await {
-                Ok(frames) => (200, serde_json::json!({ "frames": frames.len() })),
-                Err(failure) => (502, serde_json::json!({ "error": failure.message })),
-            }
-        } else {
-            (404, serde_json::json!({ "error": "there is no such resource" }))
+        let operation = match request.path.as_str() {
+            "flightsql/tables" => Some(Operation::Tables),
+            "flightsql/columns" => Some(Operation::Columns { table: table_of(&request.url) }),
+            "flightsql/sql-info" => Some(Operation::SqlInfo),
+            _ => None,
+        };
+        let (code, body) = match operation {
+            None => (404, json!({ "error": "there is no such resource" })),
+            Some(operation) => match self.answer(request.plugin_context, HashMap::new(), operation).await {
+                Ok(frames) => (200, json!({ "frames": frames.len() })),
+                Err(failure) => (502, json!({ "error": failure.message })),
+            },
         };
         let body = body.to_string().into_bytes();
         let answer = CallResourceResponse { code, body, ..CallResourceResponse::default() };
         Ok(Response::new(stream::once(async { Ok(answer) }).boxed()))
     }
+}
+
+/// The parameter `table` of a resource's address.
+fn table_of(url: &str) -> String {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(name, _)| name == "table").map(|(_, table)| table.into_owned()).unwrap_or_default()
 }
 
 /// Ends the process when it is told to.

@@ -73,15 +73,27 @@ impl<'a> Stage<'a> {
             .iter()
             .map(|s| (s.id.as_str(), (watch::channel(None).0, watch::channel(None).0)))
             .collect();
-        let steps = scenario.step.iter().enumerate().map(|(nth, step)| {
-            let before = nth.checked_sub(1).map(|n| scenario.step[n].id.as_str());
+        let mut before = None;
+        let steps = scenario.step.chunk_by(Step::shares_request).map(|group| {
+            let before = before.replace(group[group.len() - 1].id.as_str());
             let marks = &marks;
             async move {
-                wait_for_moment(step, before, marks, self.world.awaited_lifetime()).await;
-                let (begin, end) = &marks[step.id.as_str()];
-                begin.send_replace(Some(Instant::now()));
-                let done = self.step(step, bound(step, checks)).await;
-                end.send_replace(Some(Instant::now()));
+                wait_for_moment(&group[0], before, marks, self.world.awaited_lifetime()).await;
+                let all: Vec<&(Mark, Mark)> = group.iter().map(|step| &marks[step.id.as_str()]).collect();
+                for (begin, _) in &all {
+                    begin.send_replace(Some(Instant::now()));
+                }
+                let limit = group.iter().map(|step| bound(step, checks)).max().unwrap_or_default();
+                let done = match &group[0].request {
+                    None => self.step(&group[0], limit).await,
+                    Some(_) => {
+                        self.request(group, limit).await;
+                        Ok(())
+                    }
+                };
+                for (_, end) in &all {
+                    end.send_replace(Some(Instant::now()));
+                }
                 done
             }
         });
@@ -100,25 +112,75 @@ impl<'a> Stage<'a> {
             (Op::Restart, _) => return self.restart().await,
             (Op::Health, _) | (Op::Query, Surface::Health) => "health",
             (Op::Tables, _) | (Op::Query, Surface::Tables) => "tables",
+            (Op::Query, Surface::Columns) => "columns",
+            (Op::Query, Surface::SqlInfo) => "sql-info",
             (Op::Query, Surface::Query) | (Op::Call, _) => "query",
         };
+        self.begin(step, op);
+        let began = Instant::now();
+        let calls = (0..step.parallel).map(|n| self.one_call(step, op, n, began, limit));
+        let replies = join_all(calls).await;
+        self.recorder.settle(&step.session, SETTLE).await;
+        self.end(step, replies);
+        Ok(())
+    }
+
+    /// All queries of some steps, in one request.
+    async fn request(&self, steps: &[Step], limit: Duration) {
+        steps.iter().for_each(|step| self.begin(step, "query"));
+        let began = Instant::now();
+        let user = self.user(&steps[0], 0);
+        let named = steps.iter().flat_map(|step| (0..step.parallel).map(move |n| (step, n)));
+        let (markers, queries): (Vec<String>, Vec<Value>) = named
+            .map(|(step, n)| {
+                let marker = marker::make(&step.id, n, user.as_deref());
+                let query = query(step, &marker).map(|(key, value)| (key.to_owned(), value));
+                let query = Value::Object(query.collect());
+                (marker, query)
+            })
+            .unzip();
+        let asking = async {
+            let name = match self.open(&steps[0].session).await {
+                Ok(name) => name,
+                Err(reply) => return vec![reply; markers.len()],
+            };
+            let more = [("queries", Value::from(queries))].into_iter();
+            let request = request("query", name, more.chain(self.on_behalf_of(&steps[0], user)));
+            match &*self.subject.read().await {
+                Some(subject) => subject.call_together(request, markers.len()).await,
+                None => vec![GONE; markers.len()],
+            }
+        };
+        let replies = tokio::time::timeout_at(began + limit, asking).await.ok();
+        let mut replies = replies.map(Vec::into_iter);
+        let mut events = markers.into_iter().map(|marker| {
+            let reply = replies.as_mut().and_then(Iterator::next);
+            reply_event(marker, reply, began)
+        });
+        let events: Vec<Vec<ReplyEvent>> =
+            steps.iter().map(|step| events.by_ref().take(step.parallel as usize).collect()).collect();
+        self.recorder.settle(&steps[0].session, SETTLE).await;
+        for (step, replies) in steps.iter().zip(events) {
+            self.end(step, replies);
+        }
+    }
+
+    fn begin(&self, step: &Step, op: &str) {
         self.recorder.record(Fact::StepBegin(StepBegin {
             step: step.id.clone(),
             op: op.to_owned(),
             session: step.session.clone(),
             calls: step.parallel,
         }));
-        let began = Instant::now();
-        let calls = (0..step.parallel).map(|n| self.one_call(step, op, n, began, limit));
-        let replies = join_all(calls).await;
-        self.recorder.settle(&step.session, SETTLE).await;
+    }
+
+    fn end(&self, step: &Step, replies: Vec<ReplyEvent>) {
         self.recorder.record(Fact::StepEnd(StepEnd {
             step: step.id.clone(),
             session: step.session.clone(),
             leak: replies.iter().any(|r| !r.leaks.is_empty()),
             replies,
         }));
-        Ok(())
     }
 
     /// Ends the subject once its calls have ended, and starts it anew with no session opened.
@@ -137,7 +199,7 @@ impl<'a> Stage<'a> {
     async fn call(&self, request: Map<String, Value>) -> Reply {
         match &*self.subject.read().await {
             Some(subject) => subject.call(request).await,
-            None => Reply { answer: Answer::Gone, leaks: Vec::new() },
+            None => GONE,
         }
     }
 
@@ -150,61 +212,67 @@ impl<'a> Stage<'a> {
         name
     }
 
-    async fn one_call(&self, step: &Step, op: &str, n: u32, began: Instant, limit: Duration) -> ReplyEvent {
+    /// For whom a call is; the name is a canary from now on.
+    fn user(&self, step: &Step, n: u32) -> Option<String> {
         let turn = step.users.map_or(n, |users| n % users);
         let user = step.user.as_ref().map(|u| u.replace("{n}", &turn.to_string()));
         if let Some(user) = &user {
             self.world.canaries.add_user(user);
         }
+        user
+    }
+
+    async fn one_call(&self, step: &Step, op: &str, n: u32, began: Instant, limit: Duration) -> ReplyEvent {
+        let user = self.user(step, n);
         let marker = marker::make(&step.id, n, user.as_deref());
-        let reply = tokio::time::timeout_at(began + limit, self.open_and_call(step, op, &marker, user)).await;
-        let took_us = began.elapsed().as_micros() as u64;
-        let (said, message, rows, leaks) = match reply {
-            Err(_) => (Said::Nothing, None, None, Vec::new()),
-            Ok(Reply { answer: Answer::Gone, .. }) => (Said::Gone, None, None, Vec::new()),
-            Ok(Reply { answer: Answer::Error(message), leaks }) => (Said::Error, Some(message), None, leaks),
-            Ok(Reply { answer: Answer::Ok(ok), leaks }) => {
-                (Said::Ok, None, ok.get("rows").and_then(Value::as_u64), leaks)
+        let asking = self.open_and_call(step, op, &marker, user);
+        let reply = tokio::time::timeout_at(began + limit, asking).await;
+        reply_event(marker, reply.ok(), began)
+    }
+
+    /// Opens a session if it is not open; its name, or the reply that says why not.
+    async fn open(&self, session: &str) -> Result<&str, Reply> {
+        let (name, options) = self.options.get_key_value(session).expect("each session has options");
+        let (name, native) = (self.known_as(name), json!(options));
+        let mut opened = self.opened[name].lock().await;
+        if opened.as_ref().is_some_and(|open| open != session) {
+            self.call(request("close", name, [])).await;
+            *opened = None;
+        }
+        if opened.is_none() {
+            let reply = self.call(request("open", name, [("native", native)])).await;
+            match reply.answer {
+                Answer::Ok(_) => *opened = Some(session.to_owned()),
+                Answer::Error(_) | Answer::Gone => return Err(reply),
             }
-        };
-        ReplyEvent { marker, said, message, rows, took_us, leaks }
+        }
+        Ok(name)
     }
 
     async fn open_and_call(&self, step: &Step, op: &str, marker: &str, user: Option<String>) -> Reply {
-        let name = self.known_as(&step.session);
-        {
-            let mut opened = self.opened[name].lock().await;
-            if opened.as_ref().is_some_and(|open| *open != step.session) {
-                self.call(request("close", name, [])).await;
-                *opened = None;
-            }
-            if opened.is_none() {
-                let native = json!(self.options[&step.session]);
-                let reply = self.call(request("open", name, [("native", native)])).await;
-                match reply.answer {
-                    Answer::Ok(_) => *opened = Some(step.session.clone()),
-                    Answer::Error(_) | Answer::Gone => return reply,
-                }
-            }
-        }
+        let name = match self.open(&step.session).await {
+            Ok(name) => name,
+            Err(reply) => return reply,
+        };
         let mut more = Vec::new();
         if op == "query" {
-            let sql = step.sql.as_deref().unwrap_or("SELECT '{marker}' AS marker");
-            more.push(("sql", Value::from(sql.replace("{marker}", marker))));
-            more.extend(step.query_field.map(|field| ("query_field", json!(field))));
+            more.extend(query(step, marker));
         }
         if let Some(deadline) = step.deadline {
             more.push(("timeout_ms", Value::from((deadline.0 * 1e3).round() as u64)));
         }
-        if let Some(id) = user {
-            let mut user =
-                json!({ "id": id, "email": marker::email(&id), "name": marker::name(&id), "org": "1" });
-            if step.forwarded {
-                user["headers"] = self.forwarded();
-            }
-            more.push(("user", user));
-        }
+        more.extend(self.on_behalf_of(step, user));
         self.call(request(op, name, more)).await
+    }
+
+    fn on_behalf_of(&self, step: &Step, user: Option<String>) -> Option<(&'static str, Value)> {
+        let id = user?;
+        let mut user =
+            json!({ "id": id, "email": marker::email(&id), "name": marker::name(&id), "org": "1" });
+        if step.forwarded {
+            user["headers"] = self.forwarded();
+        }
+        Some(("user", user))
     }
 
     /// What of the user's own credentials comes with a request, under the names that Grafana uses.
@@ -231,6 +299,29 @@ impl<'a> Stage<'a> {
     pub fn into_subject(self) -> Option<Subject> {
         self.subject.into_inner()
     }
+}
+
+const GONE: Reply = Reply { answer: Answer::Gone, leaks: Vec::new() };
+
+/// What a query of a step is made of.
+fn query(step: &Step, marker: &str) -> impl Iterator<Item = (&'static str, Value)> {
+    let sql = step.sql.as_deref().unwrap_or("SELECT '{marker}' AS marker");
+    let field = step.query_field.map(|field| ("query_field", json!(field)));
+    std::iter::once(("sql", Value::from(sql.replace("{marker}", marker)))).chain(field)
+}
+
+/// How a call ended; no reply is none in time.
+fn reply_event(marker: String, reply: Option<Reply>, began: Instant) -> ReplyEvent {
+    let took_us = began.elapsed().as_micros() as u64;
+    let (said, message, rows, leaks) = match reply {
+        None => (Said::Nothing, None, None, Vec::new()),
+        Some(Reply { answer: Answer::Gone, .. }) => (Said::Gone, None, None, Vec::new()),
+        Some(Reply { answer: Answer::Error(message), leaks }) => (Said::Error, Some(message), None, leaks),
+        Some(Reply { answer: Answer::Ok(ok), leaks }) => {
+            (Said::Ok, None, ok.get("rows").and_then(Value::as_u64), leaks)
+        }
+    };
+    ReplyEvent { marker, said, message, rows, took_us, leaks }
 }
 
 fn request<'k>(

@@ -123,6 +123,17 @@ impl Subject {
         }
     }
 
+    /// Sends the `queries` of a request as one and waits for the reply to each; only a plugin takes several.
+    pub async fn call_together(&self, request: Map<String, Value>, queries: usize) -> Vec<Reply> {
+        match self {
+            Self::Lines(_) => {
+                let answer = Answer::Error("the subject takes one query at a time".to_owned());
+                vec![Reply { answer, leaks: Vec::new() }; queries]
+            }
+            Self::Plugin(tenant) => tenant.call_together(request, queries).await,
+        }
+    }
+
     /// Waits until the subject answers, so that its start does not count in the time of its first step; whether it did.
     pub async fn ready(&self, limit: Duration) -> bool {
         let hello = Map::from_iter([("op".to_owned(), Value::from("hello"))]);

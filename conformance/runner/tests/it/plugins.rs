@@ -175,7 +175,7 @@ mod reference {
 
     /// As a released plugin: a script that does something first, and holds the names of all settings.
     fn released(folder: &Path, before: &str) {
-        let settings = "selectedAuthType oauthIssuer oauthClientId oauthClientSecret oauthAudience enableUserAttribution";
+        let settings = "selectedAuthType oauthIssuer oauthClientId oauthClientSecret oauthAudience enableUserAttribution /columns /sql-info";
         let program = assert_cmd::cargo::cargo_bin!("flightcheck");
         plugin(folder, &format!("# {settings}\n{before}\nexec {} reference-client", program.display()));
     }

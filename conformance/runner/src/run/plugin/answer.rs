@@ -9,8 +9,10 @@ use serde_json::{Map, Value};
 
 use crate::run::subject::Answer;
 
-/// The one query of a request.
-pub const REF_ID: &str = "A";
+/// The name of the n-th query of a request, as Grafana gives them: a letter.
+pub fn ref_id(nth: usize) -> String {
+    char::from(b'A' + u8::try_from(nth % 26).expect("less than 26")).to_string()
+}
 
 /// What a plugin said, and all the text that could hold a secret.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,12 +32,23 @@ impl Read {
     }
 }
 
-/// The answer to a query: an error, or rows.
-pub fn query(response: &QueryDataResponse) -> Read {
-    let whole = response.responses.values().map(everything).collect();
-    let (answer, broken) = match response.responses.get(REF_ID) {
+/// The answers to the queries of a request: each an error, or rows. What nobody asked for is looked at with the first.
+pub fn queries(response: &QueryDataResponse, asked: usize) -> Vec<Read> {
+    let names: Vec<String> = (0..asked).map(ref_id).collect();
+    let unasked = response.responses.iter().filter(|(name, _)| !names.contains(name));
+    let unasked: String = unasked.map(|(_, one)| everything(one)).collect();
+    let mut reads: Vec<Read> = names.iter().map(|name| query(response.responses.get(name), name)).collect();
+    if let Some(first) = reads.first_mut() {
+        first.whole.push_str(&unasked);
+    }
+    reads
+}
+
+fn query(response: Option<&DataResponse>, name: &str) -> Read {
+    let whole = response.map(everything).unwrap_or_default();
+    let (answer, broken) = match response {
         None => {
-            (Answer::Error(format!("the answer has no response for query `{REF_ID}`")), Some("no-response"))
+            (Answer::Error(format!("the answer has no response for query `{name}`")), Some("no-response"))
         }
         Some(one) => match data(one) {
             Ok(ok) => (Answer::Ok(ok), None),
@@ -113,7 +126,7 @@ mod tests {
     use super::*;
 
     fn check(response: DataResponse, expected: Result<u64, &str>) {
-        let read = query(&QueryDataResponse { responses: [(REF_ID.to_owned(), response)].into() });
+        let read = one(&QueryDataResponse { responses: [(ref_id(0), response)].into() });
         match (read.answer, expected) {
             (Answer::Ok(ok), Ok(rows)) => assert_eq!(ok["rows"], rows),
             (Answer::Error(found), Err(part)) => assert!(found.contains(part), "{found}"),
@@ -128,8 +141,23 @@ mod tests {
         let frames = vec![b"not arrow".to_vec()];
         check(DataResponse { frames, ..DataResponse::default() }, Err("frame 0 of the answer is no Arrow"));
         check(DataResponse::default(), Ok(0));
-        let none = query(&QueryDataResponse::default());
+        let none = one(&QueryDataResponse::default());
         assert!(matches!(none.answer, Answer::Error(_)) && none.broken == Some("no-response"));
+    }
+
+    fn one(response: &QueryDataResponse) -> Read {
+        queries(response, 1).remove(0)
+    }
+
+    #[test]
+    fn each_query_of_a_request_has_its_own_answer_and_nothing_is_overlooked() {
+        let failed = |error: &str| DataResponse { error: error.to_owned(), ..DataResponse::default() };
+        let responses = [("A", DataResponse::default()), ("B", failed("no")), ("Z", failed("a secret"))];
+        let responses = responses.map(|(name, one)| (name.to_owned(), one)).into();
+        let reads = queries(&QueryDataResponse { responses }, 3);
+        assert!(matches!(reads[0].answer, Answer::Ok(_)) && reads[0].whole.contains("a secret"));
+        assert!(matches!(&reads[1].answer, Answer::Error(message) if message == "no"));
+        assert_eq!((reads[1].broken, reads[2].broken), (None, Some("no-response")));
     }
 
     #[test]

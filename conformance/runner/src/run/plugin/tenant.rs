@@ -17,7 +17,7 @@ use tonic::transport::Channel;
 
 use crate::canary::Canaries;
 use crate::recorder::Recorder;
-use crate::run::plugin::answer::{self, REF_ID, Read};
+use crate::run::plugin::answer::{self, Read, ref_id};
 use crate::run::plugin::process::{PluginProcess, PluginProgram, State};
 use crate::run::plugin::settings::saved;
 use crate::run::plugin::tenants::Tenants;
@@ -42,6 +42,8 @@ pub struct Tenant {
     /// The id of each session's data source, and how often it was saved.
     saves: Mutex<BTreeMap<String, (i64, u32)>>,
 }
+
+const GONE: Reply = Reply { answer: Answer::Gone, leaks: Vec::new() };
 
 /// Why there is no answer to read.
 enum NoAnswer {
@@ -82,6 +84,9 @@ impl Tenant {
         let of = |name: &str| request.get(name).and_then(Value::as_str).unwrap_or_default();
         let session = of("session");
         let read = match of("op") {
+            "query" => {
+                self.queries(&request, std::slice::from_ref(&request)).await.map(|mut all| all.remove(0))
+            }
             "hello" => self.channel().await.map(|_| self.hello()),
             "open" => Ok(self.open(session, request.get("native"))),
             // Grafana tells a plugin nothing when nobody asks any more.
@@ -90,7 +95,18 @@ impl Tenant {
         };
         match read {
             Ok(read) | Err(NoAnswer::Said(read)) => self.reply(read),
-            Err(NoAnswer::Gone) => Reply { answer: Answer::Gone, leaks: Vec::new() },
+            Err(NoAnswer::Gone) => GONE,
+        }
+    }
+
+    /// Sends the `queries` of a request as one, and reads the answer to each.
+    pub async fn call_together(&self, request: Map<String, Value>, queries: usize) -> Vec<Reply> {
+        let asked = request.get("queries").and_then(Value::as_array).into_iter().flatten();
+        let asked: Vec<Map<String, Value>> = asked.filter_map(Value::as_object).cloned().collect();
+        match self.queries(&request, &asked).await {
+            Ok(reads) => reads.into_iter().map(|read| self.reply(read)).collect(),
+            Err(NoAnswer::Said(read)) => vec![self.reply(read); queries],
+            Err(NoAnswer::Gone) => vec![GONE; queries],
         }
     }
 
@@ -151,14 +167,39 @@ impl Tenant {
     async fn ask(&self, op: &str, session: &str, request: &Map<String, Value>) -> Result<Read, NoAnswer> {
         let channel = self.channel().await?;
         let context = self.context(session, request.get("user"))?;
-        let asked = async {
-            match op {
-                "query" => query(channel, context, request).await,
-                "health" => health(channel, context, forwarded(request)).await,
-                "tables" => resource(channel, context, "flightsql/tables").await,
-                other => Ok(Read::error(format!("a plugin knows no operation `{other}`"))),
-            }
+        let path = match op {
+            "health" => return self.answered(health(channel, context, forwarded(request))).await,
+            "tables" => "flightsql/tables",
+            "columns" => "flightsql/columns?table=log_entries",
+            "sql-info" => "flightsql/sql-info",
+            other => return Ok(Read::error(format!("a plugin knows no operation `{other}`"))),
         };
+        self.answered(resource(channel, context, path)).await
+    }
+
+    /// The answers to queries that are sent in one request.
+    async fn queries(
+        &self,
+        request: &Map<String, Value>,
+        queries: &[Map<String, Value>],
+    ) -> Result<Vec<Read>, NoAnswer> {
+        let channel = self.channel().await?;
+        let session = request.get("session").and_then(Value::as_str).unwrap_or_default();
+        let asked = QueryDataRequest {
+            plugin_context: Some(self.context(session, request.get("user"))?),
+            queries: queries.iter().enumerate().map(|(nth, query)| data_query(ref_id(nth), query)).collect(),
+            headers: forwarded(request),
+        };
+        let asking = async {
+            let mut client = DataClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT);
+            client.query_data(asked).await
+        };
+        let response = self.answered(asking).await?;
+        Ok(answer::queries(response.get_ref(), queries.len()))
+    }
+
+    /// What a call of the plugin comes to, unless the plugin is gone.
+    async fn answered<T>(&self, asked: impl Future<Output = Result<T, Status>>) -> Result<T, NoAnswer> {
         let mut gone = self.process.gone.clone();
         let answered = tokio::select! {
             biased;
@@ -166,15 +207,15 @@ impl Tenant {
             _ = gone.wait_for(|gone| *gone) => return Err(NoAnswer::Gone),
         };
         match answered {
-            Ok(read) => Ok(read),
+            Ok(answer) => Ok(answer),
             // What the plugin itself says has no source: this is a broken connection.
             Err(status) if std::error::Error::source(&status).is_some() => {
                 match tokio::time::timeout(NOTICE, gone.wait_for(|gone| *gone)).await {
                     Ok(_) => Err(NoAnswer::Gone),
-                    Err(_) => Ok(said(&status)),
+                    Err(_) => Err(NoAnswer::Said(said(&status))),
                 }
             }
-            Err(status) => Ok(said(&status)),
+            Err(status) => Err(NoAnswer::Said(said(&status))),
         }
     }
 
@@ -220,36 +261,29 @@ impl Drop for Tenant {
     }
 }
 
-async fn query(
-    channel: Channel,
-    context: PluginContext,
-    request: &Map<String, Value>,
-) -> Result<Read, Status> {
-    let sql = request.get("sql").cloned().unwrap_or_default();
+/// A query as Grafana's editor saves it.
+fn data_query(ref_id: String, query: &Map<String, Value>) -> DataQuery {
+    let sql = query.get("sql").cloned().unwrap_or_default();
     let (interval_ms, max_data_points) = (1000, 100);
     let mut text = json!({
-        "refId": REF_ID, "rawQuery": true, "rawEditor": true,
+        "refId": ref_id, "rawQuery": true, "rawEditor": true,
         "format": "table", "intervalMs": interval_ms, "maxDataPoints": max_data_points,
     });
-    let fields = match request.get("query_field").and_then(Value::as_str) {
+    let fields = match query.get("query_field").and_then(Value::as_str) {
         None => json!({ "query": sql, "queryText": sql, "rawSql": sql }),
         Some("query") => json!({ "query": sql }),
         Some("query-text") => json!({ "queryText": sql }),
         Some(_) => json!({ "query": sql, "queryText": "SELECT 'what stood there before'" }),
     };
     text.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
-    let query = DataQuery {
-        ref_id: REF_ID.to_owned(),
+    DataQuery {
+        ref_id,
         max_data_points,
         interval_ms,
         time_range: Some(RANGE),
         json: text.to_string().into_bytes(),
         query_type: String::new(),
-    };
-    let request =
-        QueryDataRequest { plugin_context: Some(context), queries: vec![query], headers: forwarded(request) };
-    let mut client = DataClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT);
-    client.query_data(request).await.map(|response| answer::query(response.get_ref()))
+    }
 }
 
 /// What of the user's own credentials comes along, as Grafana passes it on.
@@ -269,12 +303,12 @@ async fn health(
     client.check_health(request).await.map(|response| answer::health(response.get_ref()))
 }
 
-async fn resource(channel: Channel, context: PluginContext, path: &str) -> Result<Read, Status> {
+async fn resource(channel: Channel, context: PluginContext, url: &str) -> Result<Read, Status> {
     let request = CallResourceRequest {
         plugin_context: Some(context),
-        path: path.to_owned(),
+        path: url.split('?').next().unwrap_or(url).to_owned(),
         method: "GET".to_owned(),
-        url: path.to_owned(),
+        url: url.to_owned(),
         ..Default::default()
     };
     let mut client = ResourceClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT);
