@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -293,6 +293,7 @@ async fn record(
         keep.lock().unwrap_or_else(PoisonError::into_inner).insert(ran.id.clone(), (ran, events));
     };
     let progress = |progress| shown.show(progress);
+    let began = Instant::now();
     run_all(bench, &applicable, &catalogue.rules, &places, stopped.clone(), ended, &progress).await;
     interrupt.abort();
     // The processes of interrupted permutations were ended when they were dropped; give the system a moment to reap.
@@ -306,6 +307,7 @@ async fn record(
         complete,
         permutations: ran.len() as u64,
         events: ran.iter().map(|(_, events)| events.len() as u64).sum(),
+        took_us: began.elapsed().as_micros() as u64,
     };
     Bundle { header, ran, footer: Some(footer) }
 }

@@ -8,6 +8,7 @@ use scenario_model::diagnostic::{excerpt, line_and_column};
 use scenario_model::load::ResolvedCheck;
 use scenario_model::moment::Seconds;
 use scenario_model::report::{Judge, Report, Row};
+use scenario_model::scenario::Lane;
 use scenario_model::timeline::timeline;
 use scenario_model::trace::Trace;
 use scenario_model::verdict::{CheckVerdict, ExitCode, Outcome};
@@ -234,6 +235,7 @@ fn summary(out: &mut String, report: &Report, style: &Style) {
         report.requirements.set,
         &report.requirements.hash[..12.min(report.requirements.hash.len())]
     );
+    time(out, report);
     let _ = writeln!(out, "permutations  {}", counted(&report.permutations, style));
     let _ = writeln!(out, "checks        {} = {}", report.planned, counted(&report.counts, style));
     let answer = match report.exit {
@@ -244,6 +246,29 @@ fn summary(out: &mut String, report: &Report, style: &Style) {
         ExitCode::StaleList => "the known-failures list is stale",
     };
     let _ = writeln!(out, "verdict       {answer} (exit {})", report.exit.code());
+}
+
+/// Where the time went: what the lanes did side by side, and who was the longest in each.
+fn time(out: &mut String, report: &Report) {
+    if report.took_us == 0 {
+        return;
+    }
+    let seconds = |us: u64| format!("{:.1} s", us as f64 / 1e6);
+    let all: u64 = report.rows.iter().map(|row| row.took_us).sum();
+    let _ = writeln!(out, "time          {}; one after another {}", seconds(report.took_us), seconds(all));
+    for (lane, name) in [(Lane::Hang, "hang"), (Lane::Clock, "clock"), (Lane::Instant, "instant")] {
+        let rows = || report.rows.iter().filter(|row| row.lane == lane && row.took_us > 0);
+        if let Some(longest) = rows().max_by_key(|row| row.took_us) {
+            let took = seconds(rows().map(|row| row.took_us).sum());
+            let longest_took = seconds(longest.took_us);
+            let _ = writeln!(
+                out,
+                "  {name:<10}  {} in {took}; longest {} {longest_took}",
+                rows().count(),
+                longest.permutation
+            );
+        }
+    }
 }
 
 fn counted(counts: &scenario_model::verdict::Counts, style: &Style) -> String {

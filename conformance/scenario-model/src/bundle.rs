@@ -152,6 +152,9 @@ pub struct Footer {
     pub permutations: u64,
     /// How many events there are in all.
     pub events: u64,
+    /// How long all permutations took together, in microseconds; zero if that is not known.
+    #[serde(default)]
+    pub took_us: u64,
 }
 
 /// A bundle in memory.

@@ -107,6 +107,8 @@ fn together(mut header: Header, parts: Vec<Bundle>) -> Bundle {
     let sources = parts.iter().flat_map(|p| &p.header.sources);
     let sources: BTreeMap<_, _> = sources.map(|source| (source.id.clone(), source.clone())).collect();
     header.sources = sources.into_values().collect();
+    // The parts of a split run are run beside each other.
+    let took_us = parts.iter().filter_map(|p| Some(p.footer.as_ref()?.took_us)).max().unwrap_or(0);
     let complete = parts.iter().all(|p| p.footer.as_ref().is_some_and(|f| f.complete));
     let mut ran: BTreeMap<String, _> =
         parts.into_iter().flat_map(|p| p.ran).map(|(ran, events)| (ran.id.clone(), (ran, events))).collect();
@@ -115,6 +117,7 @@ fn together(mut header: Header, parts: Vec<Bundle>) -> Bundle {
         complete,
         permutations: ran.len() as u64,
         events: ran.iter().map(|(_, events)| events.len() as u64).sum(),
+        took_us,
     };
     Bundle { header, ran, footer: Some(footer) }
 }

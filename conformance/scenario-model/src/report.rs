@@ -45,6 +45,9 @@ pub struct Report {
     pub unmatched_entries: Vec<String>,
     /// Entries of the known-failures list whose last day is past.
     pub expired_entries: Vec<String>,
+    /// How long all permutations took together, in microseconds; zero if that is not known.
+    #[serde(default)]
+    pub took_us: u64,
     /// One for each planned permutation, in the order of the plan.
     pub rows: Vec<Row>,
 }
@@ -270,6 +273,7 @@ fn assemble(bundle: &Bundle, rows: Vec<Row>, listed: &[bool]) -> Report {
         permutations: Counts::of(rows.iter().map(|r| r.outcome)),
         exit: exit_code(&counts, rules),
         counts,
+        took_us: bundle.footer.as_ref().map_or(0, |footer| footer.took_us),
         unmatched_entries: unmatched,
         expired_entries: expired,
         rows,

@@ -280,3 +280,27 @@ fn a_token_is_one_thing_that_can_be_sent() {
     check_server(token, "beyond_leeway = true", &["there is nothing to move"]);
     check_server(token, "fault = \"alg-non\"", &["unknown value `alg-non`", "did you mean `alg-none`?"]);
 }
+
+#[test]
+fn queries_that_cannot_share_a_request_are_named() {
+    let step = |id: &str, more: &str| format!("[[step]]\nid = \"{id}\"\nop = \"query\"\n{more}\n");
+    let panel = "request = \"panel\"";
+    let good = format!("{}{}", step("first", panel), step("second", &format!("{panel}\nparallel = 3")));
+    let old = "[[step]]\nid = \"first\"\nop = \"query\"\n";
+    load_scenario("a/b", "a/b.toml", &GOOD.replace(old, &good), &Vocabulary::new()).expect("no mistake");
+    let with =
+        |more: &str| format!("{}{}", step("first", panel), step("second", &format!("{panel}\n{more}")));
+    check(old, &with("at = \"first + 1s\""), &["a/b.toml:13:", "its request was sent already"]);
+    check(old, &with("session = \"b\""), &["a request is of one session"]);
+    check(old, &with("user = \"ann\""), &["a request is for one user"]);
+    check(old, &with("deadline = \"1s\""), &["a request has no deadline"]);
+    check(old, &with("wait = \"1s\""), &["a request is waited for as a whole"]);
+    check(old, &with("parallel = 26"), &["request `panel` has more than 26 queries"]);
+    check(old, &good.replacen("op = \"query\"", "op = \"tables\"", 1), &["only queries share a request"]);
+    let users = step("first", &format!("{panel}\nuser = \"u{{n}}\""));
+    check(old, &users, &["a request is for one user", "leave `{n}` out"]);
+    let apart = format!("{}{}{}", step("first", panel), step("between", ""), step("last", panel));
+    check(old, &apart, &["request `panel` was sent already", "side by side"]);
+    let surfaces = format!("surfaces = [\"health\"]\n{}", step("first", panel));
+    check(old, &surfaces, &["only queries share a request", "leave `surfaces` out"]);
+}

@@ -430,6 +430,16 @@ fn other_surfaces_count_what_the_server_served_meanwhile() {
     table.is(SERVED, &once(unmarked(json!({})), &[reply("ok", 9)]), Outcome::Pass);
     table.surface = Surface::Tables;
     table.is(SERVED, &once(unmarked(json!({})), &[reply("ok", 9)]), Outcome::Fail);
+    table.surface = Surface::SqlInfo;
+    table.is(SERVED, &once(unmarked(json!({})), &[reply("ok", 9)]), Outcome::Fail);
+    let facts = unmarked(json!({ "command": "GetSqlInfo" }));
+    table.is(SERVED, &once(facts, &[reply("ok", 9)]), Outcome::Pass);
+    // Columns may come from rows or from a schema alone.
+    table.surface = Surface::Columns;
+    table.is(SERVED, &once(unmarked(json!({})), &[reply("ok", 9)]), Outcome::Pass);
+    let schema = unmarked(json!({ "method": "GetSchema" }));
+    table.is(SERVED, &once(schema, &[reply("ok", 9)]), Outcome::Pass);
+    table.is(SERVED, &once(unmarked(json!({ "method": "DoAction" })), &[reply("ok", 9)]), Outcome::Fail);
 }
 
 #[test]
