@@ -53,6 +53,25 @@ impl OtherOrigin {
         Self::start_with(scheme, name, recorder, Some((keys, alg))).await
     }
 
+    /// The same on 127.0.0.1, with answers of the caller's own; nothing is recorded.
+    ///
+    /// # Errors
+    /// If no port can be listened on.
+    pub async fn serve(scheme: Scheme, name: &str, router: Router) -> Result<Self, StartError> {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut listener = Listener::bind(address, name, Endpoint::Any, scheme.clone(), None)?;
+        let url = format!("{}://127.0.0.1:{}", scheme.as_str(), listener.port());
+        listener.served = Served::Other(router);
+        Ok(Self::started(url, listener))
+    }
+
+    fn started(url: String, listener: Listener) -> Self {
+        let (gate, gated) = watch::channel(Gate::Open);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(listener.serve(gated));
+        Self { url, _tasks: tasks, _gate: gate }
+    }
+
     async fn start_with(
         scheme: Scheme,
         name: String,
@@ -86,10 +105,7 @@ impl OtherOrigin {
                 });
                 Answer::json(StatusCode::OK, &answer).into_response()
             })));
-        let (gate, gated) = watch::channel(Gate::Open);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(listener.serve(gated));
-        Ok(Self { url, _tasks: tasks, _gate: gate })
+        Ok(Self::started(url, listener))
     }
 
     /// Its base URL.

@@ -36,6 +36,8 @@ pub(crate) struct Config {
 pub(crate) struct Target {
     pub(crate) host_and_port: String,
     pub(crate) secure: bool,
+    /// It is no Flight SQL server, but an HTTP endpoint that takes batches.
+    pub(crate) http: Option<Url>,
 }
 
 /// How calls are authenticated.
@@ -154,7 +156,7 @@ fn oauth(options: &Options, behaviour: Behaviour) -> Result<Auth, Failure> {
     let required = [place, "oauth.client_id", "oauth.client_secret"];
     let missing: Vec<&str> = required.into_iter().filter(|name| !options.has(name)).collect();
     if !missing.is_empty() {
-        if behaviour.has(Defect::DegradesToAnonymous) {
+        if behaviour.has(Defect::DegradesToAnonymous) || behaviour.has(Defect::SilentlyOff) {
             return Ok(Auth::None);
         }
         return Err(incomplete("oauth", &missing));
@@ -218,9 +220,10 @@ fn target(options: &Options, behaviour: Behaviour) -> Result<Target, Failure> {
     let uri = wrapped.as_deref().unwrap_or(uri);
     let wrong = |why: &str| Failure::configuration(format!("`uri` is `{uri}`: {why}"));
     let parsed = Url::parse(uri).map_err(|error| wrong(&error.to_string()))?;
-    let secure = match parsed.scheme() {
-        "grpc+tls" => true,
-        "grpc" => false,
+    let (secure, http) = match parsed.scheme() {
+        "grpc+tls" => (true, None),
+        "grpc" => (false, None),
+        "https" => (true, Some(parsed.clone())),
         _ => return Err(wrong("it must start with `grpc+tls://` or `grpc://`")),
     };
     let host =
@@ -229,10 +232,10 @@ fn target(options: &Options, behaviour: Behaviour) -> Result<Target, Failure> {
     if !parsed.username().is_empty() || parsed.password().is_some() {
         return Err(Failure::configuration("`uri` must not hold credentials, use `username` and `password`"));
     }
-    if !matches!(parsed.path(), "" | "/") || parsed.query().is_some() {
+    if http.is_none() && (!matches!(parsed.path(), "" | "/") || parsed.query().is_some()) {
         return Err(wrong("nothing may follow the port"));
     }
-    Ok(Target { host_and_port: format!("{host}:{port}"), secure })
+    Ok(Target { host_and_port: format!("{host}:{port}"), secure, http })
 }
 
 /// What `wraps-port` makes of an address.

@@ -8,6 +8,7 @@ mod behaviour;
 mod client;
 mod command_line;
 mod config;
+mod export;
 mod failure;
 mod flight;
 mod http;

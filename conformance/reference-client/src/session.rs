@@ -8,11 +8,13 @@ use arrow::array::RecordBatch;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tonic::metadata::{MetadataKey, MetadataMap};
+use url::Url;
 
 use crate::attribution::User;
 use crate::behaviour::{Behaviour, Defect, Variant};
 use crate::client::Client;
 use crate::config::{Auth, Config};
+use crate::export;
 use crate::failure::{Class, Failure, within};
 use crate::flight::{self, Broken, Call, Connection, Operation};
 use crate::http;
@@ -25,6 +27,8 @@ pub(crate) struct Session {
     client: Arc<Client>,
     config: Config,
     connection: Arc<Connection>,
+    /// Where batches are sent to, if that is no Flight SQL server.
+    exporter: Option<(reqwest::Client, Url)>,
     redactor: Arc<Redactor>,
     provider: Option<Arc<TokenProvider>>,
     /// The token of the Handshake.
@@ -93,6 +97,10 @@ impl Session {
         }
         Ok(Self {
             client: Arc::clone(client),
+            exporter: match &config.target.http {
+                Some(url) => Some((http::client(ca, behaviour)?, url.clone())),
+                None => None,
+            },
             config,
             connection: Arc::new(connection),
             redactor,
@@ -269,8 +277,20 @@ impl Session {
             self.change_oddly(&mut credentials, own, operation);
             let headers = |call| self.headers(&credentials, user.as_ref(), call);
             let (connection, target) = (&self.connection, &self.config.target);
-            let result =
-                flight::run(connection, target, operation, &headers, behaviour, &self.client.log).await;
+            let result = match (&self.exporter, operation) {
+                (Some(_), Operation::Export { .. }) if self.drops_batch(&credentials) => {
+                    return Ok(Vec::new());
+                }
+                (Some((client, url)), Operation::Export { batch }) => {
+                    let headers = headers(Call::GetFlightInfo)?.into_headers();
+                    let sent = export::send(client, url, headers, batch, behaviour).await;
+                    sent.map(|()| Vec::new()).map_err(Broken::from)
+                }
+                (Some(_), _) => Err(Failure::configuration("`uri` is no Flight SQL server").into()),
+                (None, _) => {
+                    flight::run(connection, target, operation, &headers, behaviour, &self.client.log).await
+                }
+            };
             let Broken { mut failure, delivered } = match result {
                 Ok(batches) => return Ok(batches),
                 Err(broken) => broken,
@@ -296,11 +316,31 @@ impl Session {
         }
     }
 
+    /// Whether a defect loses the batch that these credentials are for.
+    fn drops_batch(&self, credentials: &Credentials) -> bool {
+        if self.behaviour().has(Defect::SilentlyOff) && matches!(self.config.auth, Auth::None) {
+            return true;
+        }
+        let token =
+            credentials.renewable.as_ref().filter(|_| self.behaviour().has(Defect::DropsBatchAtRenewal));
+        token.is_some_and(|token| {
+            let last = lock(&self.odd.last_token).replace(token.value.clone());
+            last.is_some_and(|last| last != token.value)
+        })
+    }
+
     /// What some defects make of credentials; the correct client leaves them alone.
     fn change_oddly(&self, credentials: &mut Credentials, own: u64, operation: &Operation) {
         let is_query = matches!(operation, Operation::Query { .. });
         match (self.behaviour().defect, &credentials.renewable) {
             (Some(Defect::BareMetadata), _) if !is_query => credentials.values.clear(),
+            (Some(Defect::BearerOnFirstBatch), Some(token))
+                if matches!(operation, Operation::Export { .. }) =>
+            {
+                if lock(&self.odd.first_token).replace(token.clone()).is_some() {
+                    credentials.values.clear();
+                }
+            }
             (Some(Defect::MetadataKeepsToken), Some(token)) => {
                 let first = lock(&self.odd.first_token).get_or_insert_with(|| token.clone()).clone();
                 if operation.is_metadata() {

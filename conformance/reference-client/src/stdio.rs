@@ -72,6 +72,7 @@ struct Request {
     session: Option<String>,
     native: Option<Map<String, Value>>,
     sql: Option<String>,
+    batch: Option<String>,
     user: Option<User>,
     timeout_ms: Option<u64>,
 }
@@ -111,7 +112,9 @@ impl Desk {
             self.client.log.line("error: a line is not a JSON object with an `id`, it is ignored");
             return None;
         };
-        let works = object.get("op").is_some_and(|op| op == "query" || op == "health" || op == "tables");
+        let works = object
+            .get("op")
+            .is_some_and(|op| op == "query" || op == "health" || op == "tables" || op == "export");
         match self.client.behaviour.defect {
             Some(Defect::Null) => {
                 self.reply(&id, Err(Failure::new(Class::Protocol, "not implemented")));
@@ -162,6 +165,10 @@ impl Desk {
             }
             "health" => self.start(id, request, Operation::Health)?,
             "tables" => self.start(id, request, Operation::Tables)?,
+            "export" => {
+                let batch = required(request.batch.clone(), "batch")?;
+                self.start(id, request, Operation::Export { batch })?;
+            }
             "close" => {
                 let name = required(request.session, "session")?;
                 if !self.client.behaviour.has(Defect::FirstConfigurationStays) {

@@ -13,6 +13,7 @@ use scenario_model::baseline::known_failures;
 use scenario_model::bundle::{
     Bundle, Calibration, FORMAT, Footer, Header, KnownFile, Line, Planned, Ran, SetInfo, SubjectInfo,
 };
+use scenario_model::call::SubjectKind;
 use scenario_model::catalogue::{Catalogue, Source};
 use scenario_model::event::Event;
 use scenario_model::known_failures::KnownFailures;
@@ -184,7 +185,7 @@ fn bench(target: &Target, folder: &Path, args: &RunArgs) -> Result<Bench, Operat
                 crate::selftest::known_behaviour(option, name)?;
             } else {
                 return Err(OperatorError::Selection(format!(
-                    "`{option}` belongs to the subjects `reference` and `reference-plugin`"
+                    "`{option}` belongs to the subjects `reference`, `reference-plugin` and `reference-http`"
                 )));
             }
             more_args.extend([option.to_owned(), name.clone()]);
@@ -205,7 +206,8 @@ fn bench(target: &Target, folder: &Path, args: &RunArgs) -> Result<Bench, Operat
 /// cannot make a plain query fails those scenarios in its own right.
 async fn calibration(bench: &mut Bench, permutations: &[Permutation], shown: &Shown) -> Option<Calibration> {
     let wanted = permutations.iter().any(|p| p.lane() == Lane::Clock && p.not_applicable.is_none());
-    if !wanted || !bench.manifest.has(Need::Oauth) {
+    let is_http = bench.manifest.kind() == SubjectKind::HttpClient;
+    if !wanted || is_http || !bench.manifest.has(Need::Oauth) {
         return None;
     }
     shown.say("measuring the refresh skew");

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use scenario_model::call::SubjectKind;
 use scenario_model::catalogue::Catalogue;
 use scenario_model::diagnostic::did_you_mean;
 use scenario_model::manifest::Manifest;
@@ -44,10 +43,10 @@ pub fn select(
     }
     let permutations = plan(&catalogue.scenarios, manifest, &choice);
     if permutations.is_empty() && !wanted.is_empty() && !wanted.contains(&manifest.kind()) {
-        let is_server = manifest.kind() == SubjectKind::FlightServer;
-        let (one, other) = if is_server { ("server", "clients") } else { ("client", "servers") };
+        let (one, others) = (manifest.kind().as_str(), wanted.iter().map(|kind| kind.as_str()));
+        let others = others.map(|other| format!("{other}s")).collect::<Vec<_>>().join(" and ");
         return Err(OperatorError::Nothing(format!(
-            "the subject is a {one}, and the options select scenarios for {other}"
+            "the subject is a {one}, and the options select scenarios for {others}"
         )));
     }
     if permutations.is_empty() {

@@ -52,14 +52,16 @@ pub async fn smoke(name: &str) -> Result<u8, OperatorError> {
         version.as_deref().unwrap_or("(says no version)")
     ));
     let mut all = true;
-    let is_server = target.manifest.kind() == SubjectKind::FlightServer;
+    let kind = target.manifest.kind();
+    let is_server = kind == SubjectKind::FlightServer;
     let ways = if is_server { Vec::new() } else { methods(&target.manifest) };
-    let ways = ways.into_iter().map(|(auth, word)| (word, one_query(auth)));
+    let ways = ways.into_iter().map(|(auth, word)| (word, one_query(auth, kind)));
     let call = is_server.then(|| ("a good token", one_call()));
     for (word, permutation) in ways.chain(call) {
         let (ran, events) = run(&bench, &permutation, ()).await;
         let served = events.iter().any(|e| {
             matches!(&e.fact, Fact::ServerStreamEnd(end) if end.method == "DoGet" && end.code == "OK" && end.marker.is_some())
+                || matches!(&e.fact, Fact::ResourceRequest(request) if request.status == 200 && request.marker.is_some())
                 || matches!(&e.fact, Fact::ProbeAnswer(answer) if answer.code == "OK" && answer.rows > 0)
         });
         if served && ran.error.is_none() {
@@ -145,7 +147,8 @@ fn step(op: Op) -> Step {
     }
 }
 
-fn one_query(auth: Auth) -> Permutation {
+fn one_query(auth: Auth, kind: SubjectKind) -> Permutation {
+    let op = if kind == SubjectKind::HttpClient { Op::Export } else { Op::Query };
     let scenario = Scenario {
         title: "one plain query".into(),
         pending: false,
@@ -158,9 +161,9 @@ fn one_query(auth: Auth) -> Permutation {
         matrix: std::collections::BTreeMap::new(),
         world: World::default(),
         session: vec![Session { auth, ..plain_session("a") }],
-        step: vec![step(Op::Query)],
+        step: vec![step(op)],
         check: Vec::<Check>::new(),
-        subject: SubjectKind::FlightClient,
+        subject: kind,
     };
     permutation(scenario)
 }

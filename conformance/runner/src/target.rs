@@ -9,12 +9,20 @@ use crate::output::talk;
 use crate::plugin_files::PluginFiles;
 use crate::plugin_manifest::{draft, read, reference_plugin};
 
-const REFERENCE: &str = include_str!("../../reference-client/subject.toml");
+const CLIENT: &str = include_str!("../../reference-client/subject.toml");
 
 const SERVER: &str = include_str!("../../flightsql-server/subject.toml");
 
+/// The reference client.
+pub const REFERENCE: &str = "reference";
+
 /// The reference server.
 pub const REFERENCE_SERVER: &str = "reference-server";
+
+const HTTP: &str = include_str!("../../reference-client/http.toml");
+
+/// The reference client as one that sends data over HTTP.
+pub const REFERENCE_HTTP: &str = "reference-http";
 
 /// The reference client as a Grafana plugin.
 const REFERENCE_PLUGIN: &str = "reference-plugin";
@@ -39,13 +47,18 @@ impl Target {
     /// No such subject, the mistakes of its manifest, or a plugin without an executable for this machine.
     pub fn find(name: &str) -> Result<Self, OperatorError> {
         let typed = name.to_owned();
-        if name == "reference" {
-            let manifest = Manifest::parse("conformance/reference-client/subject.toml", REFERENCE)
+        if name == REFERENCE {
+            let manifest = Manifest::parse("conformance/reference-client/subject.toml", CLIENT)
                 .map_err(|e| OperatorError::Files(vec![e]))?;
             return Ok(Self { typed, manifest, folder: PathBuf::from("."), plugin: None });
         }
         if name == REFERENCE_SERVER {
             let manifest = Manifest::parse("conformance/flightsql-server/subject.toml", SERVER)
+                .map_err(|e| OperatorError::Files(vec![e]))?;
+            return Ok(Self { typed, manifest, folder: PathBuf::from("."), plugin: None });
+        }
+        if name == REFERENCE_HTTP {
+            let manifest = Manifest::parse("conformance/reference-client/http.toml", HTTP)
                 .map_err(|e| OperatorError::Files(vec![e]))?;
             return Ok(Self { typed, manifest, folder: PathBuf::from("."), plugin: None });
         }
@@ -74,7 +87,7 @@ impl Target {
 
     /// It is the reference client, which takes `--defect` and `--variant`.
     pub fn is_reference(&self) -> bool {
-        self.typed == "reference" || self.typed == REFERENCE_PLUGIN
+        [REFERENCE, REFERENCE_PLUGIN, REFERENCE_HTTP].contains(&self.typed.as_str())
     }
 
     /// It is the reference server, which takes `--defect`.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, word_help};
 use crate::document::Document;
-use crate::scenario::{Op, Scenario};
+use crate::scenario::{Op, Resource, Scenario};
 
 /// What kind of program a scenario or a rule is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +19,19 @@ pub enum SubjectKind {
     FlightClient,
     /// A Flight SQL server that trusts our issuer: the runner is its client.
     FlightServer,
+    /// A client that sends data over HTTP with our issuer's tokens: it is driven, and meets our protected HTTP endpoint.
+    HttpClient,
+}
+
+impl SubjectKind {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FlightClient => "client",
+            Self::FlightServer => "server",
+            Self::HttpClient => "HTTP client",
+        }
+    }
 }
 
 /// A call to a server under test. The default is a query with a good token.
@@ -154,16 +167,15 @@ pub(crate) fn check(document: &Document, scenario: &Scenario, wrong: &mut Vec<Di
         let help = "the runner is the only client of a server under test".to_owned();
         said("/session", "a scenario for servers has no sessions".to_owned(), help);
     }
+    if scenario.subject != SubjectKind::HttpClient && scenario.world.resource != Resource::default() {
+        let help = "write `subject = \"http-client\"` at the top".to_owned();
+        said("/world/resource", "`resource` is what HTTP clients meet".to_owned(), help);
+    }
     let mut calls: Vec<&str> = Vec::new();
     for (nth, step) in scenario.step.iter().enumerate() {
         let at = format!("/step/{nth}");
         let is_call = step.op == Op::Call;
-        if is_call != for_servers && step.op != Op::World {
-            let (message, help) = if is_call {
-                ("`call` asks a server under test", "write `subject = \"flight-server\"` at the top")
-            } else {
-                ("a server under test can only be called", "use `op = \"call\"` or `op = \"world\"`")
-            };
+        if let Some((message, help)) = out_of_place(step.op, scenario.subject) {
             said(&format!("{at}/op"), message.to_owned(), help.to_owned());
         }
         let Some(call) = &step.call else {
@@ -192,6 +204,29 @@ pub(crate) fn check(document: &Document, scenario: &Scenario, wrong: &mut Vec<Di
             said(&format!("{at}/call"), format!("`{text}` cannot be sent"), help);
         }
         calls.push(&step.id);
+    }
+}
+
+/// What is wrong with an operation in a scenario for this kind of subject.
+fn out_of_place(op: Op, subject: SubjectKind) -> Option<(&'static str, &'static str)> {
+    match (op, subject) {
+        (Op::World, _) | (Op::Call, SubjectKind::FlightServer) | (Op::Export, SubjectKind::HttpClient) => {
+            None
+        }
+        (Op::Query | Op::Health | Op::Tables | Op::Restart, SubjectKind::FlightClient)
+        | (Op::Restart, SubjectKind::HttpClient) => None,
+        (_, SubjectKind::FlightServer) => {
+            Some(("a server under test can only be called", "use `op = \"call\"` or `op = \"world\"`"))
+        }
+        (Op::Call, _) => {
+            Some(("`call` asks a server under test", "write `subject = \"flight-server\"` at the top"))
+        }
+        (Op::Export, SubjectKind::FlightClient) => {
+            Some(("`export` asks an HTTP client", "write `subject = \"http-client\"` at the top"))
+        }
+        (Op::Query | Op::Health | Op::Tables, SubjectKind::HttpClient) => {
+            Some(("an HTTP client has no queries", "use `op = \"export\"`"))
+        }
     }
 }
 

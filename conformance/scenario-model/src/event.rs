@@ -51,6 +51,9 @@ pub enum Fact {
     /// A token request.
     #[serde(rename = "issuer.token")]
     IssuerToken(IssuerToken),
+    /// A request to the protected HTTP endpoint.
+    #[serde(rename = "resource.request")]
+    ResourceRequest(ResourceRequest),
     /// A connection to an issuer ended.
     #[serde(rename = "issuer.closed")]
     IssuerClosed(IssuerClosed),
@@ -267,6 +270,33 @@ pub struct ElsewhereRequest {
     pub protocol: String,
 }
 
+/// Data of `resource.request`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ResourceRequest {
+    /// The session whose port it was.
+    pub session: String,
+    /// The HTTP method.
+    pub method: String,
+    /// Path and query, redacted.
+    pub path: String,
+    /// The marker in its body.
+    pub marker: Option<String>,
+    /// How many values the `authorization` header had.
+    pub authorization_values: u32,
+    /// The scheme of the first value as sent; `none` without a value.
+    pub scheme: String,
+    /// `valid`, `expired`, `refused`, `unknown` or `none`.
+    pub token_state: String,
+    /// The label of the token, if an issuer of this world issued it.
+    pub token: Option<String>,
+    /// The token belongs to another session.
+    pub foreign: bool,
+    /// Milliseconds that the token still had, negative past its expiry.
+    pub remaining_ms: Option<i64>,
+    /// The status of the answer.
+    pub status: u16,
+}
+
 /// Data of `server.contact`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerContact {
@@ -458,6 +488,7 @@ impl Fact {
             Self::IssuerJwks(_) => "issuer.jwks",
             Self::IssuerOther(_) => "issuer.other",
             Self::IssuerToken(_) => "issuer.token",
+            Self::ResourceRequest(_) => "resource.request",
             Self::IssuerClosed(_) => "issuer.closed",
             Self::ElsewhereRequest(_) => "elsewhere.request",
             Self::ServerContact(_) => "server.contact",
@@ -521,7 +552,7 @@ mod tests {
     #[test]
     fn the_vocabulary_holds_every_kind_with_its_fields() {
         let words = Vocabulary::new();
-        assert_eq!(words.kinds().count(), 20);
+        assert_eq!(words.kinds().count(), 21);
         let rpc = words.fields("server.rpc").expect("server.rpc is a kind");
         for field in ["session", "token_state", "remaining_ms", "user_values"] {
             assert!(rpc.iter().any(|f| f == field), "{field} in {rpc:?}");

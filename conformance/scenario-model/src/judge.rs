@@ -217,6 +217,7 @@ fn ended(
 fn not_served(reply: &Reply, step: &str, trace: &Trace, context: Context<'_>) -> Option<String> {
     let surface = match context.scenario.step.iter().find(|s| s.id == step).map(|s| s.op) {
         Some(Op::Call) => return not_answered(reply, trace),
+        Some(Op::Export) => return not_taken(reply, trace),
         Some(Op::Health) => Surface::Health,
         Some(Op::Tables) => Surface::Tables,
         Some(Op::Query | Op::World | Op::Restart) | None => context.surface,
@@ -270,6 +271,26 @@ fn not_answered(reply: &Reply, trace: &Trace) -> Option<String> {
         |e| matches!(&e.fact, Fact::ProbeAnswer(answer) if answer.marker == reply.marker && answer.code == "OK"),
     );
     (!answered).then(|| format!("there is no answer to call `{}` in the record", reply.marker))
+}
+
+/// An HTTP client says that it sent a batch: what is missing at the protected endpoint, in words.
+fn not_taken(reply: &Reply, trace: &Trace) -> Option<String> {
+    let own = trace.events().iter().filter_map(|e| match &e.fact {
+        Fact::ResourceRequest(request) if request.marker.as_deref() == Some(&reply.marker) => Some(request),
+        _ => None,
+    });
+    let statuses: Vec<u16> = own.map(|request| request.status).collect();
+    match statuses.last() {
+        _ if statuses.iter().any(|status| (200..300).contains(status)) => None,
+        None => Some(format!(
+            "the subject says that call `{}` went well, but the endpoint saw no request of it",
+            reply.marker
+        )),
+        Some(status) => Some(format!(
+            "the subject says that call `{}` went well, but the endpoint answered it with {status}",
+            reply.marker
+        )),
+    }
 }
 
 fn in_time(reply: &Reply, within: Option<Seconds>) -> Option<String> {

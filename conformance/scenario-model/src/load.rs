@@ -398,6 +398,16 @@ fn check_faults(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagno
         let faults = step.set.server_fault.as_deref().unwrap_or_default();
         check_server_faults(document, &format!("/step/{nth}/set/server_fault"), scenario, faults, wrong);
     }
+    let of_steps = scenario.step.iter().enumerate().flat_map(|(nth, step)| {
+        let faults = step.set.resource_fault.iter().flatten();
+        faults.enumerate().map(move |(at, fault)| (format!("/step/{nth}/set/resource_fault/{at}"), fault))
+    });
+    let of_world = scenario.world.resource.fault.iter().enumerate();
+    let of_world = of_world.map(|(at, fault)| (format!("/world/resource/fault/{at}"), fault));
+    for (at, _) in of_world.chain(of_steps).filter(|(_, fault)| !(400..600).contains(&fault.status)) {
+        let span = document.span(&format!("{at}/status"));
+        wrong.push(Diagnostic::new(span, "`status` of a fault is from 400 to 599"));
+    }
     check_clients(document, scenario, wrong);
     check_tls(document, scenario, wrong);
     for (nth, session) in scenario.session.iter().enumerate() {

@@ -26,6 +26,8 @@ pub struct Manifest {
     pub version: Option<String>,
     /// How it is driven.
     pub drive: Drive,
+    /// What it is, if it is neither a Flight SQL client nor a server: `http-client`.
+    pub kind: Option<SubjectKind>,
     /// Program and arguments; a program with a slash is relative to the manifest's folder. For a Grafana plugin: its binary,
     /// its folder or its zip.
     pub command: Vec<String>,
@@ -237,6 +239,13 @@ impl Manifest {
                 "name the program and its arguments: `[\"python\", \"adapter.py\"]`",
             );
         }
+        if manifest.kind.is_some_and(|kind| kind != manifest.kind() || kind == SubjectKind::FlightServer) {
+            said(
+                "/kind",
+                "`kind` does not go with `drive`".into(),
+                "only a subject with `drive = \"stdio\"` can be `kind = \"http-client\"`",
+            );
+        }
         let is_server = manifest.drive == Drive::Server;
         if is_server != manifest.server.is_some() {
             let message = if is_server {
@@ -343,7 +352,8 @@ impl Manifest {
     /// What kind of subject it is.
     pub fn kind(&self) -> SubjectKind {
         match self.drive {
-            Drive::Stdio | Drive::GrafanaPlugin => SubjectKind::FlightClient,
+            Drive::Stdio => self.kind.unwrap_or_default(),
+            Drive::GrafanaPlugin => SubjectKind::FlightClient,
             Drive::Server => SubjectKind::FlightServer,
         }
     }
@@ -420,6 +430,12 @@ tls = "optional"
     }
 
     #[test]
+    fn an_http_client_says_so() {
+        let text = GOOD.replace("\"stdio\"", "\"stdio\"\nkind = \"http-client\"");
+        assert_eq!(Manifest::parse("subject.toml", &text).expect("good").kind(), SubjectKind::HttpClient);
+    }
+
+    #[test]
     fn an_option_of_a_plugin_has_a_place_in_a_saved_data_source() {
         let text = GOOD.replace("\"stdio\"", "\"grafana-plugin\"");
         let errors = Manifest::parse("subject.toml", &text).expect_err("two options").to_string();
@@ -464,6 +480,7 @@ address = "grpc+tls://127.0.0.1:{port}"
         };
         check("grpc+tls://127.0.0.1:{port}", "127.0.0.1", "`127.0.0.1` is no address");
         check(", \"--port\", \"{port}\"", "", "nothing tells the server its port");
+        check("\"server\"", "\"server\"\nkind = \"http-client\"", "`kind` does not go with `drive`");
         check("\"server\"", "\"stdio\"", "`[server]` belongs to `drive = \"server\"`");
         check("[server]\naddress = \"grpc+tls://127.0.0.1:{port}\"", "", "`[server]` is missing");
     }

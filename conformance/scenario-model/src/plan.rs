@@ -179,7 +179,7 @@ fn not_applicable(combination: &Combination, surface: Surface, manifest: &Manife
     let asked = combination.scenario.step.iter().filter_map(|step| match step.op {
         Op::Health => Some(Surface::Health),
         Op::Tables => Some(Surface::Tables),
-        Op::Query | Op::World | Op::Restart | Op::Call => None,
+        Op::Query | Op::World | Op::Restart | Op::Call | Op::Export => None,
     });
     if let Some(lacking) = asked.into_iter().find(|surface| !manifest.has_surface(*surface)) {
         return Some(format!("the subject has no surface `{}`", lacking.as_str()));

@@ -99,6 +99,8 @@ pub enum Profile {
     Plugin,
     /// Servers that take the tokens.
     ResourceServer,
+    /// HTTP clients that send data with the tokens.
+    HttpResource,
 }
 
 /// What a subject must have for a scenario to apply.
@@ -203,6 +205,32 @@ pub struct World {
     pub issuer: Issuer,
     /// The Flight SQL server.
     pub server: Server,
+    /// The protected endpoint that HTTP clients send to.
+    pub resource: Resource,
+}
+
+/// A protected HTTP endpoint: it takes what comes with a token of the issuer, and answers 401 to everything else (RFC 6750 §3).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Resource {
+    /// Ways to misbehave towards a request that has a good token.
+    pub fault: Vec<ResourceFault>,
+}
+
+/// An answer of the protected endpoint that is not what the request deserves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceFault {
+    /// Answer with this status, 400 to 599.
+    pub status: u16,
+    /// And these headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// So many requests are answered well first.
+    #[serde(default)]
+    pub after: u32,
+    /// So many requests are hit; all unless said.
+    pub times: Option<u32>,
 }
 
 /// An issuer.
@@ -1002,13 +1030,15 @@ pub enum Op {
     Restart,
     /// The runner calls the server under test.
     Call,
+    /// An HTTP client sends one batch.
+    Export,
 }
 
 impl Op {
     /// It is asked of a session.
     pub fn is_call(self) -> bool {
         match self {
-            Self::Query | Self::Health | Self::Tables => true,
+            Self::Query | Self::Health | Self::Tables | Self::Export => true,
             Self::World | Self::Restart | Self::Call => false,
         }
     }
@@ -1026,10 +1056,12 @@ pub struct WorldSet {
     pub issuer_fault: Option<Vec<IssuerFault>>,
     /// The issuer signs with a new key.
     pub rotate_keys: bool,
-    /// The server refuses every token that it has seen.
+    /// Server and protected endpoint refuse every token that was issued so far.
     pub refuse_tokens: bool,
     /// New faults for the server instead of the old ones; an empty list ends them.
     pub server_fault: Option<Vec<ServerFault>>,
+    /// New faults for the protected endpoint instead of the old ones; an empty list ends them.
+    pub resource_fault: Option<Vec<ResourceFault>>,
     /// The issuer closes the connections that are open.
     pub hang_up: bool,
     /// The issuer publishes its newest key only.

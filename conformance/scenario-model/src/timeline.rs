@@ -83,6 +83,21 @@ fn in_words(fact: &Fact) -> Option<(&'static str, String)> {
             let what = if request.credential { "with a credential" } else { "without credentials" };
             ("issuer", format!("another origin: {} {} {what}", request.method, request.path))
         }
+        Fact::ResourceRequest(request) => {
+            let token = request.token.as_ref().map(|label| format!(" {label}")).unwrap_or_default();
+            let left = request.remaining_ms.map(|ms| format!(" with {} left", Seconds(ms as f64 / 1e3)));
+            let line = format!(
+                "[{}] {} {}: {}, {}{token}{} -> {}",
+                request.session,
+                request.method,
+                request.path,
+                request.scheme,
+                request.token_state,
+                left.unwrap_or_default(),
+                request.status
+            );
+            ("server", line)
+        }
         Fact::ServerRpc(rpc) => {
             let token = match (&rpc.token, rpc.remaining_ms) {
                 (Some(label), Some(ms)) => format!(" {label} with {} left", Seconds(ms as f64 / 1e3)),

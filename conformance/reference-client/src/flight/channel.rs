@@ -92,7 +92,11 @@ impl Connection {
         let wrong = || Failure::new(Class::Protocol, format!("the location `{uri}` is not understood"));
         let place = Url::parse(uri).map_err(|_| wrong())?;
         let (host, port) = (place.host_str().ok_or_else(wrong)?, place.port().ok_or_else(wrong)?);
-        let target = Target { host_and_port: format!("{host}:{port}"), secure: place.scheme() == "grpc+tls" };
+        let target = Target {
+            host_and_port: format!("{host}:{port}"),
+            secure: place.scheme() == "grpc+tls",
+            http: None,
+        };
         Self::new(&target, self.ca.as_deref(), behaviour)
     }
 

@@ -23,11 +23,19 @@ use crate::log::Log;
 /// What is asked of the server.
 #[derive(Debug, Clone)]
 pub(crate) enum Operation {
-    Query { sql: String },
+    Query {
+        sql: String,
+    },
     Health,
     Tables,
-    Columns { table: String },
+    Columns {
+        table: String,
+    },
     SqlInfo,
+    /// A batch for an HTTP endpoint: no matter of Flight.
+    Export {
+        batch: String,
+    },
 }
 
 impl Operation {
@@ -35,7 +43,7 @@ impl Operation {
     pub(crate) fn is_metadata(&self) -> bool {
         match self {
             Self::Tables | Self::Columns { .. } | Self::SqlInfo => true,
-            Self::Query { .. } | Self::Health => false,
+            Self::Query { .. } | Self::Health | Self::Export { .. } => false,
         }
     }
 }
@@ -83,6 +91,9 @@ pub(crate) async fn run(
         }
         Operation::Tables => calls.command(CommandGetTables::default().as_any()).await,
         Operation::SqlInfo => calls.command(CommandGetSqlInfo::default().as_any()).await,
+        Operation::Export { .. } => {
+            Err(Failure::configuration("`uri` is of a Flight SQL server, which takes no batches").into())
+        }
     }
 }
 

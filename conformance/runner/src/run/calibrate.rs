@@ -82,6 +82,7 @@ async fn round(bench: &Bench, lifetimes: &[u64]) -> Result<BTreeMap<u64, Seen>, 
         issuers: lifetimes.iter().map(|life| (id(*life), (Issuer::default(), *life))).collect(),
         sessions: lifetimes.iter().map(|life| (plain_session(&id(*life)), id(*life))).collect(),
         server: Server::default(),
+        resource: None,
     };
     let mut maker = CanaryMaker::new(bench.seed);
     let world = World::start(&bench.shared, &spec, &recorder, &mut maker)

@@ -8,6 +8,7 @@ pub mod permutation;
 pub mod plugin;
 pub mod probe;
 pub mod process;
+pub mod resource;
 pub mod schedule;
 pub mod server;
 pub mod steps;

@@ -111,6 +111,7 @@ impl<'a> Stage<'a> {
             }
             (Op::Restart, _) => return self.restart().await,
             (Op::Health, _) | (Op::Query, Surface::Health) => "health",
+            (Op::Export, _) => "export",
             (Op::Tables, _) | (Op::Query, Surface::Tables) => "tables",
             (Op::Query, Surface::Columns) => "columns",
             (Op::Query, Surface::SqlInfo) => "sql-info",
@@ -257,6 +258,10 @@ impl<'a> Stage<'a> {
         let mut more = Vec::new();
         if op == "query" {
             more.extend(query(step, marker));
+        }
+        if op == "export" {
+            // In quotes, so that its end is seen among the bytes of any encoding.
+            more.push(("batch", Value::from(format!("'{marker}'"))));
         }
         if let Some(deadline) = step.deadline {
             more.push(("timeout_ms", Value::from((deadline.0 * 1e3).round() as u64)));

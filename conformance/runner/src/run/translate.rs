@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use flightsql_server as flight;
 use mock_idp as idp;
 use scenario_model::event::{
-    ElsewhereRequest, Fact, IssuerClosed, IssuerContact, IssuerRequest, IssuerToken, ServerContact,
-    ServerRendezvous, ServerRpc, ServerStreamEnd,
+    ElsewhereRequest, Fact, IssuerClosed, IssuerContact, IssuerRequest, IssuerToken, ResourceRequest,
+    ServerContact, ServerRendezvous, ServerRpc, ServerStreamEnd,
 };
 
 use scenario_model::scenario::Auth;
@@ -70,8 +71,25 @@ struct Notes {
     server: ServerNotes,
     /// What of a user's own credentials comes with requests.
     forwarded: Vec<String>,
-    /// Token to its label and the sessions that it was issued to: more than one if they have the same settings.
-    tokens: BTreeMap<String, (String, Vec<String>)>,
+    tokens: BTreeMap<String, Issued>,
+}
+
+/// What is known about a token.
+#[derive(Debug, Clone)]
+struct Issued {
+    label: String,
+    /// The sessions that it was issued to: more than one if they have the same settings.
+    owners: Vec<String>,
+    /// When it expires.
+    until: Instant,
+    /// The protected endpoint takes it no more.
+    refused: bool,
+}
+
+impl Issued {
+    fn is_foreign_to(&self, session: &str) -> bool {
+        !self.owners.is_empty() && !self.owners.iter().any(|owner| owner == session)
+    }
 }
 
 impl Notes {
@@ -206,7 +224,9 @@ impl Translator {
         let label = request.granted.as_ref().map(|granted| {
             let label = format!("t{}", notes.tokens.len() + 1);
             self.canaries.add_token(granted.token.expose());
-            notes.tokens.insert(granted.token.expose().to_owned(), (label.clone(), owners.clone()));
+            let until = Instant::now() + granted.lifetime;
+            let issued = Issued { label: label.clone(), owners: owners.clone(), until, refused: false };
+            notes.tokens.insert(granted.token.expose().to_owned(), issued);
             label
         });
         drop(notes);
@@ -282,6 +302,57 @@ impl Translator {
         self.recorder.record(fact);
     }
 
+    /// Tokens that were issued so far are refused at the protected endpoint from now on.
+    pub fn refuse_tokens_issued_so_far(&self) {
+        self.notes().tokens.values_mut().for_each(|issued| issued.refused = true);
+    }
+
+    /// What is known of a request to the protected endpoint; its status is not decided yet.
+    pub fn resource(&self, session: &str, parts: &http::request::Parts, body: &str) -> ResourceRequest {
+        let values: Vec<&str> = parts
+            .headers
+            .get_all(http::header::AUTHORIZATION)
+            .iter()
+            .filter_map(|v| v.to_str().ok())
+            .collect();
+        let first = values.first().map(|value| value.split_once(' ').unwrap_or((value, "")));
+        let notes = self.notes();
+        let known = first.and_then(|(scheme, token)| {
+            let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+            notes.tokens.get(token.trim()).filter(|_| is_bearer).cloned()
+        });
+        drop(notes);
+        let remaining = known.as_ref().map(|known| {
+            let left = known.until.saturating_duration_since(Instant::now()).as_millis() as i64;
+            left - Instant::now().saturating_duration_since(known.until).as_millis() as i64
+        });
+        let state = match (&known, remaining) {
+            (None, _) if values.is_empty() => "none",
+            (None, _) => "unknown",
+            (Some(known), _) if known.refused => "refused",
+            (Some(_), Some(left)) if left <= 0 => "expired",
+            (Some(_), _) => "valid",
+        };
+        ResourceRequest {
+            session: session.to_owned(),
+            method: parts.method.to_string(),
+            path: self.redacted(&parts.uri.to_string()),
+            marker: marker::find(body).map(|(marker, _)| marker),
+            authorization_values: values.len() as u32,
+            scheme: first.map_or("none", |(scheme, _)| scheme).to_owned(),
+            token_state: state.to_owned(),
+            foreign: known.as_ref().is_some_and(|known| known.is_foreign_to(session)),
+            token: known.map(|known| known.label),
+            remaining_ms: remaining,
+            status: 0,
+        }
+    }
+
+    /// Records what the protected endpoint saw and answered.
+    pub fn resource_answered(&self, request: ResourceRequest) {
+        self.recorder.record(Fact::ResourceRequest(request));
+    }
+
     /// Records what a Flight server that nobody configured saw.
     pub fn flight_elsewhere(&self, record: &flight::Record) {
         if let flight::Record::Rpc(rpc) = record {
@@ -299,12 +370,11 @@ impl Translator {
         let first = values.first();
         let notes = self.notes();
         let known = first.and_then(|p| notes.tokens.get(p.credential.expose()).cloned());
-        let foreign =
-            known.as_ref().is_some_and(|(_, owners)| !owners.is_empty() && !owners.contains(&rpc.listener))
-                || first.is_some_and(|p| {
-                    let strangers = notes.sessions.iter().filter(|(id, _)| **id != rpc.listener);
-                    strangers.flat_map(|(_, s)| &s.own_credentials).any(|c| c == p.credential.expose())
-                });
+        let foreign = known.as_ref().is_some_and(|known| known.is_foreign_to(&rpc.listener))
+            || first.is_some_and(|p| {
+                let strangers = notes.sessions.iter().filter(|(id, _)| **id != rpc.listener);
+                strangers.flat_map(|(_, s)| &s.own_credentials).any(|c| c == p.credential.expose())
+            });
         let chosen = notes.sessions.get(&rpc.listener).map(|session| session.auth);
         let forwarded = forwarded_headers(rpc, &notes.forwarded);
         drop(notes);
@@ -342,7 +412,7 @@ impl Translator {
             authorization_values: values.len() as u32,
             scheme: if schemes.is_empty() { "none".to_owned() } else { schemes.join("+") },
             token_state: first.map_or("none", |p| state(p.state)).to_owned(),
-            token: known.map(|(label, _)| label),
+            token: known.map(|known| known.label),
             foreign,
             remaining_ms: rpc.remaining_ms,
             has_user: !header("x-user-id").is_empty(),

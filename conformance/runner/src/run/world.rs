@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flightsql_server as flight;
 use mock_idp as idp;
+use scenario_model::call::SubjectKind;
 use scenario_model::scenario::{
     Auth, BasicSettings, Issuer, IssuerFault, IssuerName, Location, OauthSettings, PortForm, Provider,
     Scenario, ServerName, Session, TlsTrouble, TlsVersion, WorldSet,
@@ -15,6 +16,7 @@ use crate::canary::{Canaries, CanaryMaker};
 use crate::recorder::Recorder;
 use crate::render::{CaFile, SessionFacts};
 use crate::run::faults::{self, Filling};
+use crate::run::resource::Resource;
 use crate::run::translate::{IssuerNotes, ServerNotes, SessionNotes, Translator};
 
 /// What all worlds of a process share, because it costs time to make.
@@ -78,6 +80,8 @@ pub struct WorldSpec {
     pub sessions: Vec<(Session, String)>,
     /// The server.
     pub server: scenario_model::scenario::Server,
+    /// The protected HTTP endpoint, where sessions send to one instead of to the server.
+    pub resource: Option<scenario_model::scenario::Resource>,
 }
 
 impl WorldSpec {
@@ -108,7 +112,8 @@ impl WorldSpec {
                 (Session { oauth: s.oauth.at(&scenario.world.issuer), ..s }, issuer)
             })
             .collect();
-        Self { issuers, sessions, server: scenario.world.server.clone() }
+        let resource = (scenario.subject == SubjectKind::HttpClient).then(|| scenario.world.resource.clone());
+        Self { issuers, sessions, server: scenario.world.server.clone(), resource }
     }
 }
 
@@ -118,7 +123,7 @@ impl WorldSpec {
         let issuer = scenario.world.issuer.clone();
         let lifetime = issuer.expires_in.map_or(3600, |lifetime| lifetime.resolve(0.0));
         let issuers = BTreeMap::from([(IssuerName::Main.as_str().to_owned(), (issuer, lifetime))]);
-        Self { issuers, sessions: Vec::new(), server: scenario.world.server.clone() }
+        Self { issuers, sessions: Vec::new(), server: scenario.world.server.clone(), resource: None }
     }
 }
 
@@ -148,6 +153,8 @@ pub struct World {
     server: flight::FlightSqlServer,
     elsewhere: [idp::OtherOrigin; 2],
     flight_elsewhere: Option<flight::FlightSqlServer>,
+    resource: Option<Resource>,
+    translator: Arc<Translator>,
     /// The user's own token and cookie, which come with a request.
     pub forwarded: Forwarded,
     issuer_settings: BTreeMap<String, Issuer>,
@@ -275,8 +282,17 @@ impl World {
         let server =
             start_server(shared, spec, &facts, &issuers, &audiences, &translator, &header_canary).await?;
         let flight_elsewhere = settle_locations(shared, spec, &server, &translator).await?;
+        let resource = match &spec.resource {
+            Some(settings) => {
+                let scheme = idp::Scheme::Https(shared.idp_tls.clone());
+                let sessions = spec.sessions.iter().map(|(session, _)| session.id.as_str());
+                Some(Resource::start(&scheme, &settings.fault, sessions, &translator).await?)
+            }
+            None => None,
+        };
         for (id, facts) in &mut facts {
-            facts.server_port = server.port(id).expect("a listener for each session");
+            let port = resource.as_ref().map_or_else(|| server.port(id), |resource| resource.port(id));
+            facts.server_port = port.expect("a listener for each session");
             facts.plaintext = spec.server.plaintext;
         }
         let sessions = spec
@@ -294,6 +310,8 @@ impl World {
             server,
             elsewhere,
             flight_elsewhere,
+            resource,
+            translator,
             forwarded,
             issuer_settings,
             main_secret,
@@ -323,9 +341,13 @@ impl World {
     pub fn change(&self, set: &WorldSet) {
         if set.refuse_tokens {
             self.server.refuse_tokens_issued_so_far();
+            self.translator.refuse_tokens_issued_so_far();
         }
         if let Some(faults) = &set.server_fault {
             self.server.set_faults(faults::of_server(faults));
+        }
+        if let (Some(resource), Some(faults)) = (&self.resource, &set.resource_fault) {
+            resource.set_faults(faults);
         }
         let Some(main) = self.issuers.get(IssuerName::Main.as_str()) else { return };
         let mut settings = self.issuer_settings[IssuerName::Main.as_str()].clone();

@@ -23,7 +23,7 @@ use crate::run::permutation::Bench;
 use crate::run::schedule::{Places, run_all};
 use crate::run::world::Shared;
 use crate::select::select;
-use crate::target::{REFERENCE_SERVER, Target};
+use crate::target::{REFERENCE, REFERENCE_HTTP, REFERENCE_SERVER, Target};
 
 /// The scenarios that were selected, if not all: the rules that judge every scenario count for the whole only.
 pub struct Part(Option<BTreeSet<String>>);
@@ -68,14 +68,16 @@ pub fn groups(
 ) -> Result<(Vec<Group>, Part, String), OperatorError> {
     let (servers, clients): (Vec<Who>, Vec<Who>) = chosen.iter().copied().partition(|who| who.is_server());
     let (mut groups, mut words, mut nothing) = (Vec::new(), String::new(), None);
-    for (name, chosen) in [("reference", clients), (REFERENCE_SERVER, servers)] {
+    for (name, chosen) in
+        [(REFERENCE, clients.clone()), (REFERENCE_HTTP, clients), (REFERENCE_SERVER, servers)]
+    {
         let target = Target::find(name)?;
         match select(args, catalogue, &target.manifest) {
             Ok((permutations, selection)) => {
                 words = selection;
                 groups.push(Group { target, permutations, chosen });
             }
-            // A selection may be about clients alone, or servers.
+            // A selection may be about one kind of subject alone.
             Err(error @ OperatorError::Nothing(_)) => nothing = Some(error),
             Err(error) => return Err(error),
         }
@@ -85,7 +87,7 @@ pub fn groups(
     }
     let part = Part::of(args, groups.iter().flat_map(|group| &group.permutations));
     // What applies to plugins only is proven on the client's other face.
-    if let Some(clients) = groups.iter().find(|group| !group.target.is_reference_server()) {
+    if let Some(clients) = groups.iter().find(|group| group.target.typed == REFERENCE) {
         let target = Target::find("reference-plugin")?;
         let (mut permutations, _) = select(args, catalogue, &target.manifest)?;
         let of_plugins = |p: &Permutation| {
