@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Drives the server with clients that others wrote, at pinned versions, and writes TABLE.md: client x command.
 
-    clients/run.py [--server PATH] [CLIENT...]        CLIENT: python, go, java
+    clients/run.py [--server PATH] [--check] [CLIENT...]        CLIENT: python, go, java, node, rust
 
 Clients are installed into clients/.installed/, which git ignores. A client whose tools are missing is NOT RUN: it is
-said loudly, stands in the table, and the exit code is 2. A command that fails makes it 1.
+said loudly, stands in the table, and the exit code is 2. A command that fails makes it 1; "fails itself" is a mistake of
+the client, which never reaches the server as Flight SQL. With --check the table is not
+written, but compared: a difference makes it 1.
 """
 
 import argparse
@@ -45,8 +47,26 @@ def java():
     return ["java", opened, "-cp", str(INSTALLED / "java" / "*"), HERE / "java" / "Check.java"]
 
 
+def node():
+    subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=HERE / "node", check=True)
+    return ["node", HERE / "node" / "check.mjs"]
+
+
+def rust():
+    subprocess.run(["cargo", "build", "--quiet", "--locked", "--workspace", "--example", "client"], cwd=HERE.parent, check=True)
+    asked = ["cargo", "metadata", "--locked", "--no-deps", "--format-version", "1"]
+    metadata = subprocess.run(asked, cwd=HERE.parent, check=True, stdout=subprocess.PIPE)
+    return [pathlib.Path(json.loads(metadata.stdout)["target_directory"]) / "debug" / "examples" / "client"]
+
+
 # Each with the tools that must be there.
-CLIENTS = {"python": (python, ["python3"]), "go": (go, ["go"]), "java": (java, ["java", "mvn"])}
+CLIENTS = {
+    "python": (python, ["python3"]),
+    "go": (go, ["go"]),
+    "java": (java, ["java", "mvn"]),
+    "node": (node, ["node", "npm"]),
+    "rust": (rust, ["cargo"]),
+}
 
 
 def run(name, address):
@@ -80,6 +100,7 @@ def table(results, missing):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", default=HERE.parents[2] / "target" / "debug" / "flightsql-server")
+    parser.add_argument("--check", action="store_true")
     parser.add_argument("clients", nargs="*", choices=[*CLIENTS, []], default=[])
     arguments = parser.parse_args()
     INSTALLED.mkdir(exist_ok=True)
@@ -97,13 +118,19 @@ def main():
         if why:
             missing.append((name, why))
             print(f"NOT RUN: {name}: {why}", file=sys.stderr)
-    if not arguments.clients:
-        (HERE / "TABLE.md").write_text("# Clients that were driven, by `clients/run.py`\n\n" + table(results, missing))
-    failed = [line for line in results if line["result"] != "ok"]
+    written, stale = HERE / "TABLE.md", False
+    text = "# Clients that were driven, by `clients/run.py`\n\n" + table(results, missing)
+    if not arguments.clients and arguments.check:
+        stale = written.read_text() != text
+    elif not arguments.clients:
+        written.write_text(text)
+    failed = [line for line in results if line["result"] == "fail"]
     for line in failed:
         print(f"FAILED: {line['client']}: {line['command']}: {line.get('note', '')}", file=sys.stderr)
+    if stale:
+        print("FAILED: TABLE.md is not what came out; write it with clients/run.py", file=sys.stderr)
     print(f"{len(results) - len(failed)} commands ok, {len(failed)} failed, {len(missing)} clients not run")
-    return 1 if failed else 2 if missing else 0
+    return 2 if missing else 1 if failed or stale else 0
 
 
 sys.exit(main())

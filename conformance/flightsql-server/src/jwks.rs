@@ -305,3 +305,7 @@ fn find(keys: &[Key], kid: Option<&str>, algorithm: Algorithm) -> Option<Key> {
         None => keys.first().filter(|_| keys.len() == 1).filter(named).cloned(),
     }
 }
+
+#[cfg(test)]
+#[path = "jwks_wycheproof.rs"]
+mod wycheproof_vectors;

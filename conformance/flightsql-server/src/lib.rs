@@ -36,8 +36,8 @@ mod session;
 mod sql_info;
 mod statements;
 
-#[cfg(test)]
-mod untrusted;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod untrusted;
 
 // The engine and its tables.
 mod database;

@@ -1,0 +1,4 @@
+//! A ticket.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| flightsql_server::untrusted::ticket(bytes));
