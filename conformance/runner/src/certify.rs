@@ -171,6 +171,9 @@ fn repeat_words(args: &RunArgs) -> String {
             words.push_str(&format!(" {option} {value}"));
         }
     }
+    if let Some(provider) = args.selection.provider {
+        words.push_str(&format!(" --provider {}", provider.as_str()));
+    }
     words
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use scenario_model::provider::Provider;
 use scenario_model::scenario::Profile;
 
 /// Certifies how a Flight SQL client authenticates.
@@ -146,12 +147,27 @@ pub struct SelectionArgs {
     /// No scenarios that match; may be repeated.
     #[arg(long, value_name = "PATTERN")]
     pub skip: Vec<String>,
+    /// Every issuer is like this provider (auth0, cognito, entra-v1, entra-v2, keycloak, okta-custom, ping), and clients are
+    /// configured as its documentation says; what a scenario decides itself does not apply.
+    #[arg(long, value_name = "NAME", value_parser = provider)]
+    pub provider: Option<Provider>,
     /// Part I of N.
     #[arg(long, value_name = "I/N")]
     pub shard: Option<String>,
     /// Your own scenarios, beside those that ship.
     #[arg(long, value_name = "DIR")]
     pub scenarios: Option<PathBuf>,
+}
+
+fn provider(text: &str) -> Result<Provider, String> {
+    let found = Provider::SERVING.into_iter().find(|provider| provider.as_str() == text);
+    found.ok_or_else(|| {
+        let known = Provider::SERVING.map(Provider::as_str);
+        if Provider::ALL.iter().any(|provider| provider.as_str() == text) {
+            return "it gives no token for client credentials that a server can verify".to_owned();
+        }
+        scenario_model::diagnostic::word_help(text, known)
+    })
 }
 
 fn profile(text: &str) -> Result<Profile, String> {
@@ -165,6 +181,7 @@ fn profile(text: &str) -> Result<Profile, String> {
             "hygiene",
             "plugin",
             "resource-server",
+            "http-resource",
         ];
         scenario_model::diagnostic::word_help(text, known)
     })

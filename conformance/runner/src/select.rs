@@ -29,6 +29,7 @@ pub fn select(
         profiles: args.profile.clone(),
         run: parse(&args.run)?,
         skip: parse(&args.skip)?,
+        provider: args.provider,
         shard: args.shard.as_deref().map(shard).transpose()?,
     };
     let mut wanted = BTreeSet::new();
@@ -46,7 +47,7 @@ pub fn select(
         let (one, others) = (manifest.kind().as_str(), wanted.iter().map(|kind| kind.as_str()));
         let others = others.map(|other| format!("{other}s")).collect::<Vec<_>>().join(" and ");
         return Err(OperatorError::Nothing(format!(
-            "the subject is a {one}, and the options select scenarios for {others}"
+            "the options select scenarios for {others}, and the subject is of another kind: {one}"
         )));
     }
     if permutations.is_empty() {
@@ -91,6 +92,9 @@ fn in_words(args: &SelectionArgs) -> String {
         if !list.is_empty() {
             parts.push(format!("{word} {}", list.join(", ")));
         }
+    }
+    if let Some(provider) = args.provider {
+        parts.push(format!("issuers like {}", provider.as_str()));
     }
     if parts.is_empty() { "everything".to_owned() } else { parts.join("; ") }
 }

@@ -17,7 +17,7 @@ use crate::recorder::StallWatch;
 use crate::run::calibrate::calibrate;
 use crate::run::permutation::{Bench, run};
 use crate::run::subject::Launch;
-use crate::run::world::{Shared, plain_session};
+use crate::run::world::Shared;
 use crate::target::Target;
 
 fn bench(target: &Target, folder: &std::path::Path) -> Result<Bench, OperatorError> {
@@ -160,7 +160,7 @@ fn one_query(auth: Auth, kind: SubjectKind) -> Permutation {
         surfaces: vec![Surface::Query],
         matrix: std::collections::BTreeMap::new(),
         world: World::default(),
-        session: vec![Session { auth, ..plain_session("a") }],
+        session: vec![Session { auth, ..Session::plain("a") }],
         step: vec![step(op)],
         check: Vec::<Check>::new(),
         subject: kind,

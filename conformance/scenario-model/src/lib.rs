@@ -21,6 +21,7 @@ pub mod manifest;
 pub mod merge;
 pub mod moment;
 pub mod plan;
+pub mod provider;
 pub mod report;
 pub mod request;
 pub mod requirements;

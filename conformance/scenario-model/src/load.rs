@@ -310,18 +310,10 @@ fn check_steps(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnos
 
 /// What a profile decides cannot be said again, and what needs one cannot be said without.
 fn check_profile(document: &Document, scenario: &Scenario, wrong: &mut Vec<Diagnostic>) {
-    use crate::scenario::{Alg, ClientAuth, Provider, TokenForm};
+    use crate::provider::Provider;
     let issuer = &scenario.world.issuer;
     let mut said = |at: String, message: &str| wrong.push(Diagnostic::new(document.span(&at), message));
-    let own = [
-        ("trailing_slash", issuer.trailing_slash),
-        ("client_auth", issuer.client_auth != ClientAuth::default()),
-        ("token", issuer.token != TokenForm::default()),
-        ("alg", issuer.alg != Alg::default()),
-        ("expires_in", issuer.expires_in.is_some()),
-        ("require", !issuer.require.is_empty()),
-        ("token_on_another_host", issuer.token_on_another_host),
-    ];
+    let own = crate::provider::own_decisions(issuer);
     for (key, _) in own.into_iter().filter(|(_, written)| *written && issuer.profile.is_some()) {
         said(format!("/world/issuer/{key}"), "the `profile` decides this");
     }

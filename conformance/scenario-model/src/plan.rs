@@ -9,6 +9,7 @@ use crate::call::SubjectKind;
 use crate::known_failures::glob;
 use crate::load::{Combination, Loaded, matches};
 use crate::manifest::Manifest;
+use crate::provider::{Provider, like};
 use crate::saved::ABSENT;
 use crate::scenario::{Lane, Need, Op, Profile, Scenario, Surface};
 
@@ -21,6 +22,8 @@ pub struct Choice {
     pub run: Vec<Pattern>,
     /// None that match one of these.
     pub skip: Vec<Pattern>,
+    /// Every issuer is like this provider, where the scenario lets it.
+    pub provider: Option<Provider>,
     /// Part `index` (from 1) of `count`.
     pub shard: Option<(usize, usize)>,
 }
@@ -115,8 +118,16 @@ pub fn plan(catalogue: &[Loaded], manifest: &Manifest, choice: &Choice) -> Vec<P
             if !in_profile || !wanted || skipped {
                 continue;
             }
+            let like = choice.provider.map(|provider| like(combination, provider));
             for surface in &scenario.surfaces {
-                all.push(permutation(loaded, combination, *surface, manifest));
+                all.push(match &like {
+                    None => permutation(loaded, combination, *surface, manifest),
+                    Some(Ok(like)) => permutation(loaded, like, *surface, manifest),
+                    Some(Err(why)) => Permutation {
+                        not_applicable: Some(why.clone()),
+                        ..permutation(loaded, combination, *surface, manifest)
+                    },
+                });
             }
         }
     }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::call::{Call, SubjectKind};
 use crate::clause::RawClause;
 use crate::moment::{Lifetime, Moment, Seconds};
+use crate::provider::{Provider, Quirk};
 
 /// One scenario file. Strings may hold `{name}` for a value of the matrix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -302,97 +303,6 @@ pub enum TlsTrouble {
     Missing,
     /// There is one, although clients are told that there is none: of a server with `plaintext`.
     Unexpected,
-}
-
-/// A provider whose ways are known; `fixtures/providers` has them with their sources.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Provider {
-    /// Auth0.
-    Auth0,
-    /// Amazon Cognito.
-    Cognito,
-    /// Microsoft Entra ID, v1.0.
-    EntraV1,
-    /// Microsoft Entra ID, v2.0.
-    EntraV2,
-    /// Google.
-    Google,
-    /// Keycloak.
-    Keycloak,
-    /// Okta, custom authorization server.
-    OktaCustom,
-    /// Okta, org authorization server.
-    OktaOrg,
-    /// PingFederate.
-    Ping,
-}
-
-impl Provider {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Auth0,
-        Self::Cognito,
-        Self::EntraV1,
-        Self::EntraV2,
-        Self::Google,
-        Self::Keycloak,
-        Self::OktaCustom,
-        Self::OktaOrg,
-        Self::Ping,
-    ];
-
-    /// The name of its profile.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Auth0 => "auth0",
-            Self::Cognito => "cognito",
-            Self::EntraV1 => "entra-v1",
-            Self::EntraV2 => "entra-v2",
-            Self::Google => "google",
-            Self::Keycloak => "keycloak",
-            Self::OktaCustom => "okta-custom",
-            Self::OktaOrg => "okta-org",
-            Self::Ping => "ping",
-        }
-    }
-
-    /// The scope that its documentation tells a client to configure, without which there is no token.
-    pub fn scope(self) -> Option<&'static str> {
-        match self {
-            Self::EntraV2 => Some("https://flight.example.test/.default"),
-            Self::OktaCustom => Some("flight.read"),
-            Self::Auth0
-            | Self::Cognito
-            | Self::EntraV1
-            | Self::Google
-            | Self::Keycloak
-            | Self::OktaOrg
-            | Self::Ping => None,
-        }
-    }
-
-    /// The audience that its documentation tells a client to configure, without which the token is for nobody.
-    pub fn audience(self) -> Option<&'static str> {
-        (self == Self::Auth0).then_some("https://flight.example.test")
-    }
-}
-
-/// Something that a provider does in its own way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Quirk {
-    /// Its document names another issuer than the one that was asked for it.
-    Issuer,
-}
-
-impl Quirk {
-    /// Its name in the profile.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Issuer => "issuer",
-        }
-    }
 }
 
 /// Scheme of an issuer.
@@ -960,7 +870,7 @@ pub struct Step {
     pub session: String,
     /// When; after the step before it has ended unless said.
     pub at: Option<Moment>,
-    /// The SQL, with `{marker}` in it.
+    /// The SQL, with `{marker}` in it; `{n}` is the number of the call.
     pub sql: Option<String>,
     /// For which user; `{n}` is the number of the call.
     pub user: Option<String>,

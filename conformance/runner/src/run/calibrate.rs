@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use scenario_model::bundle::Calibration;
 use scenario_model::event::Fact;
-use scenario_model::scenario::{Issuer, Server};
+use scenario_model::scenario::{Issuer, Server, Session};
 use serde_json::{Map, Value, json};
 
 use crate::canary::CanaryMaker;
@@ -14,7 +14,7 @@ use crate::recorder::Recorder;
 use crate::render::native_options;
 use crate::run::permutation::{Bench, CLOSE_LIMIT, END_LIMIT};
 use crate::run::subject::{Answer, Subject};
-use crate::run::world::{World, WorldSpec, plain_session};
+use crate::run::world::{World, WorldSpec};
 
 /// Time between the two calls.
 const BETWEEN: Duration = Duration::from_millis(500);
@@ -80,7 +80,7 @@ async fn round(bench: &Bench, lifetimes: &[u64]) -> Result<BTreeMap<u64, Seen>, 
     let id = |life: u64| format!("life-{life}");
     let spec = WorldSpec {
         issuers: lifetimes.iter().map(|life| (id(*life), (Issuer::default(), *life))).collect(),
-        sessions: lifetimes.iter().map(|life| (plain_session(&id(*life)), id(*life))).collect(),
+        sessions: lifetimes.iter().map(|life| (Session::plain(&id(*life)), id(*life))).collect(),
         server: Server::default(),
         resource: None,
     };

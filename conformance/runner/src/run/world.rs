@@ -7,9 +7,10 @@ use std::time::Duration;
 use flightsql_server as flight;
 use mock_idp as idp;
 use scenario_model::call::SubjectKind;
+use scenario_model::provider::Provider;
 use scenario_model::scenario::{
-    Auth, BasicSettings, Issuer, IssuerFault, IssuerName, Location, OauthSettings, PortForm, Provider,
-    Scenario, ServerName, Session, TlsTrouble, TlsVersion, WorldSet,
+    Auth, Issuer, IssuerFault, IssuerName, Location, Scenario, ServerName, Session, TlsTrouble, TlsVersion,
+    WorldSet,
 };
 
 use crate::canary::{Canaries, CanaryMaker};
@@ -90,7 +91,7 @@ impl WorldSpec {
         let mut sessions = scenario.session.clone();
         let plain_a = scenario.step.iter().any(|s| s.session == "a") && !sessions.iter().any(|s| s.id == "a");
         if plain_a || sessions.is_empty() {
-            sessions.insert(0, plain_session("a"));
+            sessions.insert(0, Session::plain("a"));
         }
         let lifetime = |issuer: &Issuer| issuer.expires_in.map_or(3600, |l| l.resolve(skew_upper));
         let issuers = [IssuerName::Main, IssuerName::Healthy]
@@ -124,26 +125,6 @@ impl WorldSpec {
         let lifetime = issuer.expires_in.map_or(3600, |lifetime| lifetime.resolve(0.0));
         let issuers = BTreeMap::from([(IssuerName::Main.as_str().to_owned(), (issuer, lifetime))]);
         Self { issuers, sessions: Vec::new(), server: scenario.world.server.clone(), resource: None }
-    }
-}
-
-/// A session with OAuth and nothing unusual.
-pub fn plain_session(id: &str) -> Session {
-    Session {
-        id: id.to_owned(),
-        issuer: IssuerName::Main,
-        auth: Auth::Oauth,
-        also: Vec::new(),
-        oauth: OauthSettings::default(),
-        attribution: None,
-        server: ServerName::Main,
-        client_of: None,
-        basic: BasicSettings::default(),
-        settings: Vec::new(),
-        headers: Vec::new(),
-        port: PortForm::default(),
-        saved: None,
-        replaces: None,
     }
 }
 

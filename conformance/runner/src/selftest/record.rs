@@ -66,6 +66,10 @@ pub fn groups(
     catalogue: &Catalogue,
     chosen: &[Who],
 ) -> Result<(Vec<Group>, Part, String), OperatorError> {
+    if args.provider.is_some() {
+        let why = "the matrix is of the issuers that scenarios describe: `--provider` belongs to `run`";
+        return Err(OperatorError::Selection(why.to_owned()));
+    }
     let (servers, clients): (Vec<Who>, Vec<Who>) = chosen.iter().copied().partition(|who| who.is_server());
     let (mut groups, mut words, mut nothing) = (Vec::new(), String::new(), None);
     for (name, chosen) in
