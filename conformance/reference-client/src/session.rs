@@ -335,11 +335,10 @@ impl Session {
         match (self.behaviour().defect, &credentials.renewable) {
             (Some(Defect::BareMetadata), _) if !is_query => credentials.values.clear(),
             (Some(Defect::BearerOnFirstBatch), Some(token))
-                if matches!(operation, Operation::Export { .. }) =>
+                if matches!(operation, Operation::Export { .. })
+                    && lock(&self.odd.first_token).replace(token.clone()).is_some() =>
             {
-                if lock(&self.odd.first_token).replace(token.clone()).is_some() {
-                    credentials.values.clear();
-                }
+                credentials.values.clear();
             }
             (Some(Defect::MetadataKeepsToken), Some(token)) => {
                 let first = lock(&self.odd.first_token).get_or_insert_with(|| token.clone()).clone();

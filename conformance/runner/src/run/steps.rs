@@ -135,7 +135,7 @@ impl<'a> Stage<'a> {
         let (markers, queries): (Vec<String>, Vec<Value>) = named
             .map(|(step, n)| {
                 let marker = marker::make(&step.id, n, user.as_deref());
-                let query = query(step, &marker).map(|(key, value)| (key.to_owned(), value));
+                let query = query(step, n, &marker).map(|(key, value)| (key.to_owned(), value));
                 let query = Value::Object(query.collect());
                 (marker, query)
             })
@@ -226,7 +226,7 @@ impl<'a> Stage<'a> {
     async fn one_call(&self, step: &Step, op: &str, n: u32, began: Instant, limit: Duration) -> ReplyEvent {
         let user = self.user(step, n);
         let marker = marker::make(&step.id, n, user.as_deref());
-        let asking = self.open_and_call(step, op, &marker, user);
+        let asking = self.open_and_call(step, op, n, &marker, user);
         let reply = tokio::time::timeout_at(began + limit, asking).await;
         reply_event(marker, reply.ok(), began)
     }
@@ -250,14 +250,21 @@ impl<'a> Stage<'a> {
         Ok(name)
     }
 
-    async fn open_and_call(&self, step: &Step, op: &str, marker: &str, user: Option<String>) -> Reply {
+    async fn open_and_call(
+        &self,
+        step: &Step,
+        op: &str,
+        n: u32,
+        marker: &str,
+        user: Option<String>,
+    ) -> Reply {
         let name = match self.open(&step.session).await {
             Ok(name) => name,
             Err(reply) => return reply,
         };
         let mut more = Vec::new();
         if op == "query" {
-            more.extend(query(step, marker));
+            more.extend(query(step, n, marker));
         }
         if op == "export" {
             // In quotes, so that its end is seen among the bytes of any encoding.
@@ -309,8 +316,8 @@ impl<'a> Stage<'a> {
 const GONE: Reply = Reply { answer: Answer::Gone, leaks: Vec::new() };
 
 /// What a query of a step is made of.
-fn query(step: &Step, marker: &str) -> impl Iterator<Item = (&'static str, Value)> {
-    let sql = step.sql.as_deref().unwrap_or("SELECT '{marker}' AS marker");
+fn query(step: &Step, n: u32, marker: &str) -> impl Iterator<Item = (&'static str, Value)> {
+    let sql = step.sql.as_deref().unwrap_or("SELECT '{marker}' AS marker").replace("{n}", &n.to_string());
     let field = step.query_field.map(|field| ("query_field", json!(field)));
     std::iter::once(("sql", Value::from(sql.replace("{marker}", marker)))).chain(field)
 }
