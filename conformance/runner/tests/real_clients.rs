@@ -13,7 +13,11 @@ type Client = (&'static str, &'static str, fn() -> Vec<Trial>);
 
 fn main() {
     let mut trials = Vec::new();
-    let clients: [Client; 2] = [("adbc-python", "python3", adbc_python), ("grafana-go", "go", grafana_go)];
+    let clients: [Client; 3] = [
+        ("adbc-python", "python3", adbc_python),
+        ("grafana-go", "go", grafana_go),
+        ("otel-python", "python3", otel_python),
+    ];
     for (adapter, tool, trials_of) in clients {
         let folder = adapters().join(adapter);
         match ready(&folder, tool) {
@@ -76,6 +80,18 @@ fn grafana_go() -> Vec<Trial> {
             let tested =
                 Command::new("go").args(["test", "."]).current_dir(adapters().join(adapter)).output()?;
             expect(&tested, 0, "ok")
+        }),
+    ]
+}
+
+/// Its list holds SHOULDs only: so they are denied, to be pinned.
+fn otel_python() -> Vec<Trial> {
+    let adapter = "otel-python";
+    vec![
+        pinned(adapter, &["--deny", "should"]),
+        Trial::test(format!("{adapter}: without its list its warnings are denied"), move || {
+            let args = ["--deny", "should", "--run", "http-resource/unauthorized-refetches-once"];
+            expect(&flightcheck(adapter, &args), 1, "not conformant (exit 1)")
         }),
     ]
 }

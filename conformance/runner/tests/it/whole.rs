@@ -94,3 +94,37 @@ fn a_certificate_is_for_three_runs_that_agree() {
             .must_say(2, &["unexpected argument"]);
     }
 }
+
+#[test]
+fn a_correct_client_is_served_by_issuers_like_any_provider_and_a_wrong_one_is_not() {
+    let folder = folder();
+    let run = |more: &[&str]| flightcheck(folder.path(), &[&["run", "--profile", "core"], more].concat());
+    for provider in ["auth0", "cognito", "entra-v1", "entra-v2", "keycloak", "okta-custom", "ping"] {
+        let args = ["--provider", provider, "--json", "r.json"];
+        run(&args).must_say(0, &["verdict       conformant (exit 0)"]);
+        let report = json(folder.path(), "r.json");
+        let selection = report["selection"].as_str().expect("words");
+        assert!(selection.contains(&format!("issuers like {provider}")), "{selection}");
+        let passed = report["permutations"]["pass"].as_u64().expect("a count");
+        assert!(passed > 50, "{provider}: {passed}");
+    }
+    // Entra insists on a scope.
+    let wrong = ["--provider", "entra-v2", "--defect", "drops-scope", "--run", "failing-closed/*"];
+    run(&wrong).must_say(1, &["--provider entra-v2 --run"]);
+    run(&["--provider", "google"]).must_say(2, &["no token for client credentials"]);
+    run(&["--provider", "okta"]).must_say(2, &["okta-custom"]);
+    let server =
+        ["run", "reference-server", "--provider", "auth0", "--run", "resource-server/hang-is-bounded"];
+    flightcheck(folder.path(), &server).must_say(0, &["a server under test has the issuer of its scenario"]);
+}
+
+#[test]
+fn an_http_client_is_judged_by_what_the_endpoint_took() {
+    let folder = folder();
+    let run = |more: &[&str]| flightcheck(folder.path(), &[&["run", "reference-http"], more].concat());
+    run(&[]).must_say(0, &["verdict       conformant (exit 0)"]);
+    run(&["--defect", "drops-batch-at-renewal"]).must_say(1, &["the endpoint saw no request of it"]);
+    run(&["--run", "token-request/*"]).must_say(2, &["scenarios for clients", "another kind: HTTP client"]);
+    flightcheck(folder.path(), &["smoke", "reference-http"])
+        .must_say(0, &["OAuth client credentials: a query was served"]);
+}

@@ -304,3 +304,20 @@ fn queries_that_cannot_share_a_request_are_named() {
     let surfaces = format!("surfaces = [\"health\"]\n{}", step("first", panel));
     check(old, &surfaces, &["only queries share a request", "leave `surfaces` out"]);
 }
+
+#[test]
+fn what_only_http_clients_do_is_named_elsewhere() {
+    let http = GOOD.replacen("profiles", "subject = \"http-client\"\nprofiles", 1);
+    let export = http.replace("op = \"query\"", "op = \"export\"");
+    load_scenario("a/b", "a/b.toml", &export, &Vocabulary::new()).expect("no mistake");
+    assert!(errors_of(&http).contains("an HTTP client has no queries"));
+    check(
+        "op = \"query\"",
+        "op = \"export\"",
+        &["`export` asks an HTTP client", "subject = \"http-client\""],
+    );
+    let fault = "lane     = \"instant\"\n[[world.resource.fault]]\nstatus = 200";
+    check("lane     = \"instant\"", fault, &["`resource` is what HTTP clients meet", "from 400 to 599"]);
+    let later = "op = \"query\"\n\n[[step]]\nid = \"w\"\nop = \"world\"\nset = { resource_fault = [{ status = 302 }] }";
+    check("op = \"query\"", later, &["a/b.toml:12:", "from 400 to 599"]);
+}

@@ -73,6 +73,23 @@ covers = ["FC-RS-1"]
 expect = [{ step = "first", outcome = "served" }]
 "#;
 
+const HTTP_SCENARIO: &str = r#"title    = "t"
+subject  = "http-client"
+profiles = ["http-resource"]
+lane     = "instant"
+
+[[step]]
+id = "first"
+op = "export"
+
+[[check]]
+id     = "c"
+level  = "MUST"
+claim  = "x"
+covers = ["FC-HTTP-1"]
+expect = [{ step = "first", outcome = "served" }]
+"#;
+
 const SERVED: &str = r#"step = "first", outcome = "served""#;
 const REFUSED: &str = r#"step = "first", outcome = "error""#;
 
@@ -449,6 +466,24 @@ fn a_server_under_test_is_believed_by_the_answer_on_the_wire() {
     table.is(SERVED, &once(answered("m", "UNAVAILABLE"), &[reply("ok", 9)]), Outcome::Fail);
     table.is(SERVED, &once(answered("n", "OK"), &[reply("ok", 9)]), Outcome::Fail);
     table.is(SERVED, &once(streamed(json!({})), &[reply("ok", 9)]), Outcome::Fail);
+}
+
+#[test]
+fn an_http_client_is_believed_by_what_the_endpoint_took() {
+    let table = Table::of(HTTP_SCENARIO);
+    let request = |marker: &str, status: u16| {
+        json!({
+            "kind": "resource.request", "session": "a", "method": "POST", "path": "/v1/traces", "marker": marker,
+            "authorization_values": 1, "scheme": "Bearer", "token_state": "valid", "token": "t1", "foreign": false,
+            "remaining_ms": 1000, "status": status,
+        })
+    };
+    let said_ok = [reply("ok", 9)];
+    table.is(SERVED, &once(request("m", 200), &said_ok), Outcome::Pass);
+    table.is(SERVED, &once(request("m", 401), &said_ok), Outcome::Fail);
+    table.is(SERVED, &once(request("other", 200), &said_ok), Outcome::Fail);
+    table.is(SERVED, &once(streamed(json!({})), &said_ok), Outcome::Fail);
+    table.is(REFUSED, &once(request("m", 401), &[refusal("no")]), Outcome::Pass);
 }
 
 #[test]
