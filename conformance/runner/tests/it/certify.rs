@@ -19,8 +19,9 @@ fn the_reference_client_is_certified_and_every_permutation_is_accounted_for() {
     assert_eq!(counts.keys().collect::<Vec<_>>(), ["not-applicable", "pass"], "{counts:?}");
     let rows = report["rows"].as_array().expect("rows");
     // What applies to Grafana plugins only is proven by `reference-plugin`.
-    let for_plugins =
-        ["plugin", "saved-settings"].map(|need| format!("the subject does not declare `{need}`"));
+    let needs = ["plugin", "saved-settings"].map(|need| format!("the subject does not declare `{need}`"));
+    let surfaces = ["columns", "sql-info"].map(|surface| format!("the subject has no surface `{surface}`"));
+    let for_plugins = [needs, surfaces].concat();
     let (others, rows): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row["outcome"] == "not-applicable");
     assert!(others.iter().all(|row| for_plugins.iter().any(|why| row["note"] == why.as_str())), "{others:?}");
     assert!(rows.len() >= 500 && rows.iter().all(|row| row["outcome"] == "pass"));
