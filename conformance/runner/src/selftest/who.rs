@@ -21,6 +21,17 @@ pub const DO_NOTHING: [Defect; 5] =
 const OF_THE_PROCESS: [Defect; 6] =
     [Defect::Crash, Defect::EarlyExit, Defect::Segv, Defect::NonzeroExit, Defect::Lingers, Defect::Orphan];
 
+/// Defects that mix up what one process holds: with all permutations in one, luck would decide who meets whom.
+const ACROSS_SESSIONS: [Defect; 7] = [
+    Defect::SharedTooBroadly,
+    Defect::KeyedByClientId,
+    Defect::PoolsByHost,
+    Defect::UserOfTheProcess,
+    Defect::SwitchOfTheProcess,
+    Defect::GlobalLock,
+    Defect::StallHoldsLock,
+];
+
 /// One way for the reference client to behave.
 #[derive(Debug, Clone, Copy)]
 pub enum Who {
@@ -63,7 +74,7 @@ impl Who {
     }
 
     /// A process where the defect is one of the process, else a task of this one: that costs less. A plugin is always a
-    /// process, one for all permutations.
+    /// process, one for all permutations unless they would disturb each other there.
     pub fn launch(self, target: &Target, ca: &CaFile) -> Launch {
         if target.manifest.drive == Drive::GrafanaPlugin {
             let args = match self {
@@ -72,7 +83,9 @@ impl Who {
                 Self::Variant(variant) => vec!["--variant".to_owned(), variant.name().to_owned()],
                 Self::Server(_) => unreachable!("servers are not driven as plugins"),
             };
-            return Launch::new(target, ca, &args).shared();
+            let alone = matches!(self, Self::Defect(defect) if ACROSS_SESSIONS.contains(&defect));
+            let launch = Launch::new(target, ca, &args);
+            return if alone { launch } else { launch.shared() };
         }
         let behaviour = match self {
             Self::Clean => Behaviour::default(),
