@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes each parser of untrusted bytes for some seconds (60 unless said): fuzz/run.sh [SECONDS]. A stable Rust is enough.
+# Fuzzes each parser of untrusted bytes for some seconds (60 unless said): fuzz/run.sh [SECONDS]. Not part of CI.
 # What is found lies in fuzz/artifacts/.
 set -euo pipefail
 cd "$(dirname "$0")"
