@@ -84,13 +84,13 @@ def main():
     import adbc_driver_flightsql.dbapi as adbc
     import pyarrow.flight as flight
 
-    beside_us, roapi_address = roapi()
-
+    beside_us = None
     ours_command = [arguments.server, "--anonymous", "--plaintext", "--quiet", "--listen", "127.0.0.1:0"]
     peer_command = [sys.executable, HERE / "peer.py"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(ours_command, **pipes) as ours, subprocess.Popen(peer_command, **pipes) as peer:
         try:
+            beside_us, roapi_address = roapi()
             address = ours.stdout.readline().strip()
             client = flight.connect(address)
             beside = flight.connect(peer.stdout.readline().strip())
@@ -116,7 +116,8 @@ def main():
         finally:
             ours.terminate()
             peer.terminate()
-            beside_us.terminate()
+            if beside_us:
+                beside_us.terminate()
 
 
 main()
