@@ -1,5 +1,9 @@
-//! The catalogue that ships, mistakes in scenario files, and what the judge makes of a record.
+//! The catalogue that ships, mistakes in scenario files, what is planned, what the judge makes of a record, and reports of runs.
 
 mod catalogue;
+mod facts;
 mod mistakes;
+mod plan;
+mod recorded;
+mod report;
 mod truth;

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use scenario_model::call::SubjectKind;
 use scenario_model::clause::{Clause, RawClause};
-use scenario_model::event::{Event, Vocabulary};
+use scenario_model::event::Vocabulary;
 use scenario_model::judge::{Context, judge};
 use scenario_model::load::{Loaded, ResolvedCheck, load_scenario};
 use scenario_model::scenario::{Level, Surface};
 use scenario_model::trace::Trace;
 use scenario_model::verdict::{CheckVerdict, Outcome};
 use serde_json::{Value, json};
+
+use crate::facts::{begin, end, events, keys, reply, stall, streamed};
 
 const SCENARIO: &str = r#"title    = "t"
 profiles = ["core"]
@@ -100,25 +102,7 @@ fn clause(text: &str) -> Clause {
 
 /// Moments in milliseconds, and facts.
 fn trace(facts: &[(u64, Value)]) -> Trace {
-    let events = facts.iter().enumerate().map(|(seq, (ms, fact))| {
-        let mut event = fact.clone();
-        event["seq"] = seq.into();
-        event["at_us"] = (ms * 1000).into();
-        serde_json::from_value::<Event>(event).expect("an event")
-    });
-    Trace::new(events.collect())
-}
-
-fn begin(step: &str) -> Value {
-    json!({ "kind": "step.begin", "step": step, "op": "query", "session": "a", "calls": 1 })
-}
-
-fn end(step: &str, replies: &[Value]) -> Value {
-    json!({ "kind": "step.end", "step": step, "session": "a", "leak": false, "replies": replies })
-}
-
-fn reply(said: &str, took_ms: u64) -> Value {
-    json!({ "marker": "m", "said": said, "took_us": took_ms * 1000 })
+    Trace::new(events(facts))
 }
 
 fn refusal(message: &str) -> Value {
@@ -127,27 +111,6 @@ fn refusal(message: &str) -> Value {
 
 fn rows(rows: u64) -> Value {
     json!({ "marker": "m", "said": "ok", "rows": rows, "took_us": 100_000 })
-}
-
-/// The server's end of a call: a whole result of two rows, but for what is changed.
-fn streamed(changes: Value) -> Value {
-    let mut event = json!({
-        "kind": "server.stream-end", "rpc": 1, "session": "a", "method": "DoGet", "command": "StatementQuery",
-        "marker": "m", "rows": 2, "bytes": 10, "code": "OK", "aborted": false,
-    });
-    event.as_object_mut().expect("an object").extend(changes.as_object().expect("an object").clone());
-    event
-}
-
-fn keys(status: Option<u16>) -> Value {
-    json!({
-        "kind": "issuer.jwks", "issuer": "main", "session": null, "method": "GET", "path": "/jwks",
-        "expected_path": true, "status": status,
-    })
-}
-
-fn stall(gap_ms: u64) -> Value {
-    json!({ "kind": "host.stall", "gap_ms": gap_ms })
 }
 
 fn line(text: &str) -> Value {
