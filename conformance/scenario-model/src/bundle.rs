@@ -249,6 +249,15 @@ impl Bundle {
         Ok(Self { header, ran, footer })
     }
 
+    /// The run came to its end, and its record has as many lines as that says.
+    pub fn is_whole(&self) -> bool {
+        self.footer.as_ref().is_some_and(|footer| {
+            footer.complete
+                && footer.permutations == self.ran.len() as u64
+                && footer.events == self.ran.iter().map(|(_, events)| events.len() as u64).sum::<u64>()
+        })
+    }
+
     /// The events of a permutation.
     pub fn events(&self, id: &str) -> Option<&(Ran, Vec<Event>)> {
         self.ran.iter().find(|(ran, _)| ran.id == id)

@@ -74,8 +74,9 @@ pub fn merge(bundles: Vec<(String, Bundle)>) -> Result<Bundle, MergeError> {
         return Err(MergeError::Missing { index, count });
     }
     let parts: Vec<Bundle> = parts.into_values().map(|(_, bundle)| bundle).collect();
-    let (_, header) = first.ok_or(MergeError::Missing { index: 1, count: 1 })?;
-    Ok(together(header, parts))
+    // The order of the files decides nothing.
+    let header = parts.first().map(|part| part.header.clone());
+    Ok(together(header.ok_or(MergeError::Missing { index: 1, count: 1 })?, parts))
 }
 
 /// In what two headers differ that the parts of one run share.
@@ -109,7 +110,7 @@ fn together(mut header: Header, parts: Vec<Bundle>) -> Bundle {
     header.sources = sources.into_values().collect();
     // The parts of a split run are run beside each other.
     let took_us = parts.iter().filter_map(|p| Some(p.footer.as_ref()?.took_us)).max().unwrap_or(0);
-    let complete = parts.iter().all(|p| p.footer.as_ref().is_some_and(|f| f.complete));
+    let complete = parts.iter().all(Bundle::is_whole);
     let mut ran: BTreeMap<String, _> =
         parts.into_iter().flat_map(|p| p.ran).map(|(ran, events)| (ran.id.clone(), (ran, events))).collect();
     let ran: Vec<_> = header.planned.iter().filter_map(|planned| ran.remove(&planned.id)).collect();

@@ -235,11 +235,6 @@ fn whole(ran: &Ran, events: &[Event]) -> Result<(), String> {
 
 fn assemble(bundle: &Bundle, rows: Vec<Row>, listed: &[bool]) -> Report {
     let header = &bundle.header;
-    let complete = bundle.footer.as_ref().is_some_and(|f| {
-        f.complete
-            && f.permutations == bundle.ran.len() as u64
-            && f.events == bundle.ran.iter().map(|(_, e)| e.len() as u64).sum::<u64>()
-    });
     let unmatched: Vec<String> = match &header.known_failures {
         Some(known) => {
             let of_catalogue: Vec<bool> = listed
@@ -255,7 +250,8 @@ fn assemble(bundle: &Bundle, rows: Vec<Row>, listed: &[bool]) -> Report {
     let expired = header.known_failures.as_ref().map_or(Vec::new(), |known| known.list.expired(day));
     let counts = Counts::of(rows.iter().flat_map(|r| r.checks.iter().map(|c| c.outcome)));
     let stale_entries = unmatched.len() + expired.len();
-    let rules = ExitRules { deny_should: header.deny_should, stale_entries, partial: !complete };
+    let partial = !bundle.is_whole();
+    let rules = ExitRules { deny_should: header.deny_should, stale_entries, partial };
     Report {
         format: 1,
         tool: header.tool.clone(),
@@ -268,7 +264,7 @@ fn assemble(bundle: &Bundle, rows: Vec<Row>, listed: &[bool]) -> Report {
             Some((index, count)) => format!("{}; shard {index}/{count}", header.selection),
             None => header.selection.clone(),
         },
-        partial: !complete,
+        partial,
         planned: counts.planned(),
         permutations: Counts::of(rows.iter().map(|r| r.outcome)),
         exit: exit_code(&counts, rules),
