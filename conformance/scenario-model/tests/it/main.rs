@@ -7,4 +7,5 @@ mod mistakes;
 mod plan;
 mod recorded;
 mod report;
+mod schema;
 mod truth;
