@@ -70,7 +70,7 @@ pub(crate) struct Key {
     kid: Option<String>,
     algorithm: Option<KeyAlgorithm>,
     /// As the signature check takes it.
-    pub(crate) decoding: DecodingKey,
+    pub(crate) decoding: Arc<DecodingKey>,
 }
 
 impl Key {
@@ -264,7 +264,7 @@ fn usable(jwk: Jwk) -> Option<Key> {
     if !for_signatures || matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_)) {
         return None;
     }
-    let decoding = DecodingKey::from_jwk(&jwk).ok()?;
+    let decoding = Arc::new(DecodingKey::from_jwk(&jwk).ok()?);
     Some(Key { kid: jwk.common.key_id, algorithm: jwk.common.key_algorithm, decoding })
 }
 

@@ -13,6 +13,7 @@ mod gate;
 pub mod issuer_tls;
 mod jwks;
 mod record;
+mod remembered;
 mod rendezvous;
 mod request;
 mod secret;

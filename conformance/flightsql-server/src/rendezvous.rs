@@ -22,13 +22,13 @@ pub struct Rendezvous {
 #[derive(Debug)]
 pub(crate) struct Meeting {
     plan: Rendezvous,
-    arrived: AtomicUsize,
+    inside: AtomicUsize,
     met: watch::Sender<bool>,
 }
 
 impl Meeting {
     pub(crate) fn new(plan: Rendezvous) -> Self {
-        Self { plan, arrived: AtomicUsize::new(0), met: watch::channel(false).0 }
+        Self { plan, inside: AtomicUsize::new(0), met: watch::channel(false).0 }
     }
 
     /// Waits with the others; true for the one that completes the number.
@@ -37,11 +37,52 @@ impl Meeting {
             return None;
         }
         let mut met = self.met.subscribe();
-        if self.arrived.fetch_add(1, Ordering::SeqCst) + 1 == self.plan.parties {
+        // Who has waited in vain, or has gone, is not inside any more.
+        let parties = self.inside.fetch_add(1, Ordering::SeqCst) + 1;
+        let _inside = Inside(&self.inside);
+        if parties == self.plan.parties {
             self.met.send_replace(true);
             return Some(self.plan.parties);
         }
         let _ = tokio::time::timeout(self.plan.wait, met.wait_for(|met| *met)).await;
         None
+    }
+}
+
+/// One caller inside, until it is dropped.
+struct Inside<'m>(&'m AtomicUsize);
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    fn of_two(wait: Duration) -> Meeting {
+        Meeting::new(Rendezvous { method: Method::DoGet, parties: 2, wait })
+    }
+
+    #[tokio::test]
+    async fn two_meet_that_are_inside_at_once() {
+        let meeting = of_two(Duration::from_secs(600));
+        let (first, second) = tokio::join!(meeting.join(Method::DoGet), meeting.join(Method::DoGet));
+        assert_eq!((first, second), (None, Some(2)));
+    }
+
+    #[tokio::test]
+    async fn nobody_meets_whoever_has_left() {
+        let meeting = of_two(Duration::ZERO);
+        for _ in 0..3 {
+            assert_eq!(meeting.join(Method::DoGet).await, None);
+        }
+        let meeting = of_two(Duration::from_secs(600));
+        assert_eq!(meeting.join(Method::DoGet).now_or_never(), None, "it waits, and is gone");
+        assert_eq!(meeting.join(Method::DoGet).now_or_never(), None);
     }
 }

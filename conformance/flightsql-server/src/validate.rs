@@ -1,5 +1,6 @@
 //! Validation of JWT access tokens (RFC 9068 §4, RFC 8725).
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -13,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::defect::{Defect, NOBODY, public_key_as_secret, signed_by_nobody};
 use crate::jwks::{Key, KeyError, KeySet};
 use crate::record::TokenState;
+use crate::remembered::Good;
 
 /// What is wrong with a token.
 #[derive(Debug)]
@@ -37,36 +39,46 @@ pub(crate) fn remaining_ms(token: &str) -> Option<i64> {
 }
 
 /// Milliseconds until a time in seconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "a token is judged by the time of day")]
 pub(crate) fn until(expires: f64) -> Option<i64> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
-    Some(((expires - now) * 1e3) as i64)
+    Some(((expires - now()?) * 1e3) as i64)
+}
+
+/// Seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "a token is judged by the time of day")]
+pub(crate) fn now() -> Option<f64> {
+    Some(SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs_f64())
 }
 
 /// Whom a token is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Identity {
     /// Its `sub`.
     pub(crate) principal: String,
     /// Other names of the same: mail address, login.
     pub(crate) names: Vec<String>,
+    /// Its `exp`, in seconds since 1970.
+    pub(crate) expires: Option<f64>,
 }
 
-/// Whom a token that one of the issuers issued for us is about.
-pub(crate) async fn identity(token: &str, issuers: &[KeySet]) -> Result<Identity, Refusal> {
+/// A token that one of the issuers issued for us, and whom it is about.
+pub(crate) async fn good(token: &str, issuers: &[KeySet]) -> Result<Good, Refusal> {
     let unknown = |why| Refusal::Token(TokenState::Unknown, why);
     let defect = issuers.first().and_then(KeySet::defect);
     let unverified = unverified(token, defect)?;
     let any_issuer = [Defect::NoIssuerCheck, Defect::AbsentClaimsAreFine].map(Some).contains(&defect);
     let says = unverified.claims.get("iss").and_then(Value::as_str);
-    let own = issuers.iter().filter(|i| {
+    let own = issuers.iter().enumerate().filter(|(_, i)| {
         let is_its_own = says == Some(&i.trusted().issuer);
         is_its_own || (any_issuer && (says.is_none() || defect == Some(Defect::NoIssuerCheck)))
     });
     let mut last = unknown("the issuer is not trusted");
-    for issuer in own {
-        match by_issuer(token, &unverified, issuer).await {
-            Ok(identity) => return Ok(identity),
+    for (issuer, set) in own {
+        match by_issuer(token, &unverified, set).await {
+            Ok((key, identity)) => {
+                let Unverified { header, claims, .. } = unverified;
+                let begins = claims.get("nbf").and_then(Value::as_f64);
+                return Ok(Good { issuer, kid: header.kid, algorithm: header.alg, key, begins, identity });
+            }
             Err(refusal) => last = refusal,
         }
     }
@@ -143,7 +155,7 @@ async fn by_issuer(
     token: &str,
     Unverified { header, claims, raw }: &Unverified,
     issuer: &KeySet,
-) -> Result<Identity, Refusal> {
+) -> Result<(Arc<DecodingKey>, Identity), Refusal> {
     let unknown = |why| Refusal::Token(TokenState::Unknown, why);
     let trusted = issuer.trusted();
     let hmac = issuer.has(Defect::AcceptsHmacWithPublicKey) && header.alg == Algorithm::HS256;
@@ -160,16 +172,17 @@ async fn by_issuer(
     if issuer.has(Defect::FirstAudienceOnly) && first.is_some_and(|first| first != trusted.audience) {
         return Err(unknown("the token is for another audience"));
     }
+    let nobody = || Arc::new(DecodingKey::from_secret(NOBODY));
     let (token, algorithm, decoding) = if unsigned {
-        (signed_by_nobody(claims), Algorithm::HS256, DecodingKey::from_secret(NOBODY))
+        (signed_by_nobody(claims), Algorithm::HS256, nobody())
     } else if hmac {
         let secret = issuer.any_key().await.and_then(|key| public_key_as_secret(&key.decoding));
-        (token.to_owned(), header.alg, secret.ok_or(unknown("there is no key"))?)
+        (token.to_owned(), header.alg, Arc::new(secret.ok_or(unknown("there is no key"))?))
     } else {
         let key = key(header, raw, issuer).await?.decoding;
         if issuer.has(Defect::AcceptsDoubledMembers) && holds(token, &key, header.alg) {
             // The library takes no doubled members: the defect hands it the last of each.
-            (signed_by_nobody(claims), Algorithm::HS256, DecodingKey::from_secret(NOBODY))
+            (signed_by_nobody(claims), Algorithm::HS256, nobody())
         } else {
             (token.to_owned(), header.alg, key)
         }
@@ -180,7 +193,9 @@ async fn by_issuer(
         }
         Ok(valid) if !valid.claims.sub.is_empty() || issuer.has(Defect::AbsentClaimsAreFine) => {
             let Claims { sub, email, preferred_username } = valid.claims;
-            Ok(Identity { principal: sub, names: email.into_iter().chain(preferred_username).collect() })
+            let names = email.into_iter().chain(preferred_username).collect();
+            let expires = claims.get("exp").and_then(Value::as_f64);
+            Ok((decoding, Identity { principal: sub, names, expires }))
         }
         Ok(_) => Err(unknown("`sub` is empty")),
         Err(error) => Err(match error.kind() {

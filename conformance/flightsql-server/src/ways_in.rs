@@ -21,6 +21,7 @@ use crate::defect::Defect;
 use crate::ids;
 use crate::jwks::KeySet;
 use crate::record::{Presented, TokenState};
+use crate::remembered::{Digest, Remembered};
 use crate::secret::Secret;
 use crate::validate::{self, Identity, Refusal};
 
@@ -41,6 +42,7 @@ pub(crate) struct Judged {
 pub(crate) struct Door {
     ways: WaysIn,
     issuers: Vec<KeySet>,
+    good: Remembered,
     state: Mutex<State>,
 }
 
@@ -51,9 +53,9 @@ struct State {
     /// Tokens that Handshakes gave.
     sessions: LruCache<String, String>,
     /// Bearer values that were seen.
-    seen: LruCache<String, ()>,
+    seen: LruCache<Digest, ()>,
     /// Those that are not taken any more.
-    refused: LruCache<String, ()>,
+    refused: LruCache<Digest, ()>,
     /// Calls that were refused: only a defect looks at it.
     refusals: u32,
 }
@@ -81,7 +83,7 @@ impl Door {
             .iter()
             .map(|trusted| KeySet::new(trusted.clone(), http.clone(), ways.defect))
             .collect();
-        Self { ways, issuers, state: Mutex::default() }
+        Self { ways, issuers, good: Remembered::default(), state: Mutex::default() }
     }
 
     /// Every bearer value seen so far is not taken any more.
@@ -102,13 +104,17 @@ impl Door {
             if let Some(judged) = self.misjudged(metadata, &mut values) {
                 return judged;
             }
-            let remaining_ms = values.first().and_then(|(_, credential)| validate::remaining_ms(credential));
             let mut presented = Vec::new();
-            let mut first = None;
+            let (mut first, mut remaining_ms) = (None, None);
             for (scheme, credential) in values {
-                let (state, principal) = self.worth(&scheme, &credential).await;
+                let (state, identity) = self.worth(&scheme, &credential).await;
+                if first.is_none() {
+                    let expires = identity.as_ref().ok().and_then(|identity| identity.expires);
+                    remaining_ms =
+                        expires.map_or_else(|| validate::remaining_ms(&credential), validate::until);
+                    first = Some(identity);
+                }
                 presented.push(Presented { scheme, credential: Secret::new(credential), state });
-                first.get_or_insert(principal);
             }
             let certificate = peer.certificate.as_ref().filter(|_| self.ways.certificates);
             let identity = match (first, presented.len()) {
@@ -158,7 +164,7 @@ impl Door {
 
     /// The principal, unless the headers name another and that is not allowed.
     fn attributed(&self, identity: Identity, metadata: &MetadataMap) -> Result<String, Status> {
-        let Identity { principal, names } = identity;
+        let Identity { principal, names, .. } = identity;
         match self.ways.attribution {
             Attribution::LogOnly => Ok(principal),
             Attribution::RefuseMismatch => {
@@ -282,22 +288,31 @@ impl Door {
         if self.ways.static_tokens.iter().any(|t| same(t.expose(), credential)) {
             return (TokenState::StaticValid, Ok(known("static-token")));
         }
+        let digest = Digest::of(credential);
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(user) = state.sessions.get(credential) {
                 return (TokenState::SessionValid, Ok(known(user)));
             }
-            if state.refused.contains(credential) {
+            if state.refused.contains(&digest) {
                 return refuse(TokenState::Refused, "the token was revoked");
             }
-            state.seen.put(credential.to_owned(), ());
+            state.seen.put(digest, ());
         }
         if has(Defect::AcceptsOpaque) && !validate::looks_like_jwt(credential) {
             return (TokenState::Valid, Ok(known("somebody")));
         }
         if validate::looks_like_jwt(credential) {
-            return match validate::identity(credential, &self.issuers).await {
-                Ok(identity) => {
+            // A defect is about judging: it judges each time.
+            if self.ways.defect.is_none()
+                && let Some(identity) = self.good.identity(&digest, &self.issuers).await
+            {
+                return (TokenState::Valid, Ok(identity));
+            }
+            return match validate::good(credential, &self.issuers).await {
+                Ok(good) => {
+                    let identity = good.identity.clone();
+                    self.good.put(digest, good);
                     if has(Defect::RemembersVerdicts) {
                         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                         state.sessions.put(credential.to_owned(), identity.principal.clone());
@@ -337,7 +352,7 @@ impl Door {
 }
 
 fn known(name: &str) -> Identity {
-    Identity { principal: name.to_owned(), names: Vec::new() }
+    Identity { principal: name.to_owned(), names: Vec::new(), expires: None }
 }
 
 /// User and password of Basic credentials (RFC 7617 §2): the password may have colons.

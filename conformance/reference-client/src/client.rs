@@ -1,7 +1,7 @@
 //! What all sessions of one client share: its behaviour, its log, and the token caches.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::attribution::User;
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::flight::Slot;
 use crate::http;
 use crate::log::Log;
-use crate::oauth::TokenProvider;
+use crate::oauth::{Documents, TokenProvider};
 use crate::redact::Redactor;
 use crate::secret::Secret;
 
@@ -21,6 +21,12 @@ pub(crate) struct Client {
     pub(crate) log: Log,
     /// Held by the defects `stall-holds-lock` and `global-lock` only.
     pub(crate) whole: tokio::sync::Mutex<()>,
+    /// Taken by the defect `eight-at-a-time` only.
+    pub(crate) eight: tokio::sync::Semaphore,
+    /// Operations so far, for the defects `first-fails` and `works-once` only.
+    pub(crate) operations: AtomicU64,
+    /// For the defect `knows-issuer-already` only.
+    documents: Documents,
     providers: Mutex<HashMap<CacheKey, Weak<TokenProvider>>>,
     /// Written by the defect `user-of-the-process` only.
     pub(crate) last_user: Mutex<Option<User>>,
@@ -49,6 +55,9 @@ impl Client {
             behaviour,
             log,
             whole: tokio::sync::Mutex::new(()),
+            eight: tokio::sync::Semaphore::new(8),
+            operations: AtomicU64::new(0),
+            documents: Documents::default(),
             providers: Mutex::default(),
             last_user: Mutex::default(),
             attribution: AtomicBool::new(true),
@@ -78,6 +87,7 @@ impl Client {
             redactor,
             self.log.clone(),
             self.behaviour,
+            Arc::clone(&self.documents),
         );
         let provider = Arc::new(provider);
         providers.insert(key, Arc::downgrade(&provider));

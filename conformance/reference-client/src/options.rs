@@ -35,7 +35,10 @@ pub(crate) struct Options(BTreeMap<String, String>);
 impl Options {
     /// Checks names and types.
     pub(crate) fn read(native: Map<String, Value>, behaviour: Behaviour) -> Result<Self, Failure> {
-        let keep_blank = behaviour.has(Defect::IgnoresBlank);
+        let keep_blank = matches!(
+            behaviour.defect,
+            Some(Defect::IgnoresBlank | Defect::ChecksLate | Defect::KnowsIssuerAlready)
+        );
         let mut options = BTreeMap::new();
         for (name, value) in native {
             if !KNOWN.contains(&name.as_str()) && !name.starts_with("metadata.") {

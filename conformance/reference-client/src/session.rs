@@ -147,6 +147,9 @@ impl Session {
         if self.poisoned.load(Ordering::SeqCst) {
             return Err(Failure::new(Class::Timeout, "an earlier operation has failed"));
         }
+        if self.fails_unasked() {
+            return Err(Failure::new(Class::Protocol, "the operation was not tried"));
+        }
         let deadline = deadline.filter(|_| !behaviour.has(Defect::IgnoresDeadline));
         let limit = behaviour.call_limit().into_iter().chain(deadline).min();
         lock(&self.odd.running).0 += 1;
@@ -179,6 +182,16 @@ impl Session {
             self.client.log.line(format!("error: {}", self.redactor.present(&failure.message)));
             self.presentable(failure)
         })
+    }
+
+    /// Whether a defect fails the operation that begins.
+    fn fails_unasked(&self) -> bool {
+        let first = || self.client.operations.fetch_add(1, Ordering::SeqCst) == 0;
+        match self.behaviour().defect {
+            Some(Defect::FirstFails) => first(),
+            Some(Defect::WorksOnce) => !first(),
+            _ => false,
+        }
     }
 
     /// For whom an operation is, as some defects see it; the correct client changes nothing.
@@ -262,13 +275,23 @@ impl Session {
             true => Some(self.client.whole.lock().await),
             false => None,
         };
+        let _eight = match behaviour.has(Defect::EightAtATime) {
+            true => self.client.eight.acquire().await.ok(),
+            false => None,
+        };
         self.enter(user.as_ref()).await;
+        self.probe(operation, user.as_ref()).await;
         if behaviour.has(Defect::ConnectsFirst) {
             self.connection.open_another().await;
         }
-        let mut forbidden = 0;
+        let mut repeated = 0;
         let mut retries = match behaviour.defect {
-            Some(Defect::IgnoresRevocation | Defect::NeverRenews) => 0,
+            Some(
+                Defect::IgnoresRevocation
+                | Defect::NeverRenews
+                | Defect::RepeatsRefused
+                | Defect::RenewsInVain,
+            ) => 0,
             Some(Defect::Retries401ForEver) => 30,
             _ => 1,
         };
@@ -308,11 +331,44 @@ impl Session {
                     provider.reject(token);
                     user = user.filter(|_| !behaviour.has(Defect::RetryForNobody));
                 }
-                _ if behaviour.has(Defect::RepeatsForbidden) && failure.is_forbidden() && forbidden < 10 => {
-                    forbidden += 1;
+                (Some(provider), Some(token))
+                    if behaviour.has(Defect::RenewsInVain) && failure.is_unauthenticated() =>
+                {
+                    let mut token = token.clone();
+                    for _ in 0..5 {
+                        provider.reject(&token);
+                        token = provider.token().await?;
+                    }
+                    return Err(failure);
                 }
+                _ if self.repeats(&failure) && repeated < 10 => repeated += 1,
                 _ => return Err(failure),
             }
+        }
+    }
+
+    /// Whether a defect repeats a call that failed like this, as it was.
+    fn repeats(&self, failure: &Failure) -> bool {
+        match self.behaviour().defect {
+            Some(Defect::RepeatsForbidden) => failure.is_forbidden(),
+            Some(Defect::RepeatsRefused) => failure.is_unauthenticated(),
+            _ => false,
+        }
+    }
+
+    /// The call that some defects make before the call; whatever comes of it, it is not used.
+    async fn probe(&self, operation: &Operation, user: Option<&User>) {
+        let behaviour = self.behaviour();
+        let values = match (behaviour.defect, &self.config.auth) {
+            (Some(Defect::ProbesBare), _) => Vec::new(),
+            (Some(Defect::EmptyBearerFirst), Auth::None) => vec![Secret::new("Bearer ")],
+            _ => return,
+        };
+        if self.exporter.is_none() {
+            let credentials = Credentials { values, renewable: None };
+            let headers = |call| self.headers(&credentials, user, call);
+            let (connection, target) = (&self.connection, &self.config.target);
+            let _ = flight::run(connection, target, operation, &headers, behaviour, &self.client.log).await;
         }
     }
 
@@ -476,7 +532,8 @@ impl Session {
         };
         let wanted = switch || behaviour.has(Defect::SentAlthoughOff);
         let left_out = behaviour.has(Defect::MissingAttribution)
-            || behaviour.has(Defect::FirstCallOnly) && call == Call::Other;
+            || behaviour.has(Defect::FirstCallOnly) && call == Call::Other
+            || behaviour.has(Defect::LaterCallsOnly) && call == Call::GetFlightInfo;
         if let Some(user) = shared.as_ref().or(user).filter(|_| wanted && !left_out) {
             user.write(&mut metadata, behaviour);
         }

@@ -158,6 +158,9 @@ impl Calls<'_> {
         if self.behaviour.has(Defect::ShowsServerHeaders) {
             self.log.line(format!("debug: GetFlightInfo answered with {:?}", info.metadata()));
         }
+        if self.behaviour.has(Defect::NeverReads) {
+            return Err(Failure::new(Class::Protocol, "the result was not fetched").into());
+        }
         let info = info.into_inner();
         let mut batches = Vec::new();
         for endpoint in info.endpoint {

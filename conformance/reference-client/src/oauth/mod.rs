@@ -8,7 +8,7 @@ mod single_flight;
 mod token;
 
 pub(crate) use discovery::discover;
-pub(crate) use provider::TokenProvider;
+pub(crate) use provider::{Documents, TokenProvider};
 pub(crate) use request::form_encode;
 pub(crate) use single_flight::SingleFlight;
 pub(crate) use token::Token;

@@ -1,5 +1,6 @@
 //! One cache per configuration: hands out tokens, fetches them when needed.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The pause for a `Retry-After` that is a date.
 const PAUSE_UNTIL_A_DATE: Duration = Duration::from_secs(5);
 
+/// Documents of issuers that a whole process shares; only the defect `knows-issuer-already` does that.
+pub(crate) type Documents = Arc<Mutex<HashMap<String, Metadata>>>;
+
 /// The tokens of one OAuth configuration, shared by all sessions that have it.
 pub(crate) struct TokenProvider {
     inner: Arc<Inner>,
@@ -39,6 +43,7 @@ struct Inner {
     redactor: Arc<Redactor>,
     discovery: SingleFlight<Metadata>,
     known: Arc<Mutex<Known>>,
+    documents: Documents,
 }
 
 /// What earlier fetches have found out.
@@ -67,11 +72,12 @@ impl TokenProvider {
         redactor: Arc<Redactor>,
         log: Log,
         behaviour: Behaviour,
+        documents: Documents,
     ) -> Self {
         let discovery = SingleFlight::new(behaviour);
         let known = Known { token: persisted(&oauth), ..Known::default() };
         let known = Arc::new(Mutex::new(known));
-        let inner = Inner { oauth, http, behaviour, log, redactor, discovery, known };
+        let inner = Inner { oauth, http, behaviour, log, redactor, discovery, known, documents };
         Self { inner: Arc::new(inner), fetches: SingleFlight::new(behaviour) }
     }
 
@@ -253,11 +259,29 @@ impl Inner {
             Source::TokenUrl(url) => return Ok((url.clone(), None)),
             Source::Issuer(issuer) => issuer,
         };
-        let known = self.lock().metadata.clone();
+        if self.behaviour.has(Defect::NeverDiscovers)
+            && let Ok(url) = Url::parse(&format!("{}/oauth2/token", issuer.trim_end_matches('/')))
+        {
+            return Ok((url, None));
+        }
+        let shared = self.behaviour.has(Defect::KnowsIssuerAlready);
+        let of_all = || self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.lock().metadata.clone();
+        if shared && let Some(metadata) = of_all().get(issuer) {
+            known = Some(metadata.clone());
+        }
         let metadata = match known.filter(|_| !self.behaviour.has(Defect::DiscoveryEveryFetch)) {
             Some(metadata) => metadata,
             None => self.discovery(issuer).await?,
         };
+        if shared {
+            of_all().insert(issuer.clone(), metadata.clone());
+        }
+        let OAuth { client_id, client_secret, .. } = &self.oauth;
+        let is_blank = client_id.trim().is_empty() || client_secret.expose().trim().is_empty();
+        if is_blank && self.behaviour.has(Defect::ChecksLate) {
+            return Err(Failure::configuration("`oauth.client_id` or `oauth.client_secret` is blank"));
+        }
         Ok((metadata.token_endpoint, metadata.style))
     }
 

@@ -35,7 +35,14 @@ pub(crate) struct TokenRequest<'a> {
 impl TokenRequest<'_> {
     /// Sends it; a redirect is an answer, never followed.
     pub(crate) async fn send(&self, http: &Client) -> Result<Response, Failure> {
-        let response = self.send_to(http, self.url()).await?;
+        if self.behaviour.has(Defect::JsonFirst) {
+            let first = self.send_to(http, self.url(), true).await?;
+            if first.status() == StatusCode::OK {
+                return Ok(first);
+            }
+        }
+        let as_json = self.behaviour.has(Defect::JsonBody);
+        let response = self.send_to(http, self.url(), as_json).await?;
         let keeps_the_body = [StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT];
         if self.behaviour.has(Defect::FollowsRedirectWithSecret)
             && keeps_the_body.contains(&response.status())
@@ -43,7 +50,7 @@ impl TokenRequest<'_> {
             let location =
                 response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
             if let Some(url) = location.and_then(|location| self.endpoint.join(location).ok()) {
-                return self.send_to(http, url).await;
+                return self.send_to(http, url, as_json).await;
             }
         }
         let becomes_a_get = [StatusCode::MOVED_PERMANENTLY, StatusCode::FOUND, StatusCode::SEE_OTHER];
@@ -62,10 +69,10 @@ impl TokenRequest<'_> {
         Ok(response)
     }
 
-    async fn send_to(&self, http: &Client, url: Url) -> Result<Response, Failure> {
+    async fn send_to(&self, http: &Client, url: Url, as_json: bool) -> Result<Response, Failure> {
         let pairs = self.pairs();
         let mut request = http.post(url).header(header::ACCEPT, "application/json");
-        request = if self.behaviour.has(Defect::JsonBody) {
+        request = if as_json {
             let object: serde_json::Map<String, serde_json::Value> =
                 pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
             request

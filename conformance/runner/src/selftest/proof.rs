@@ -1,7 +1,6 @@
 //! What must hold whatever the matrix says.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use flightsql_server::Defect as ServerDefect;
 use reference_client::{Defect, Variant};
@@ -13,11 +12,7 @@ use super::matrix::Matrix;
 use super::record::Part;
 use super::who::do_nothing;
 use crate::necessity::Recording;
-use crate::operator::OperatorError;
-use crate::{output, server_defects};
-
-/// Clauses that no defect shows to be needed yet: the list may only become shorter.
-const UNPROVEN: &str = include_str!("../../../../fixtures/selftest/unproven-clauses.json");
+use crate::server_defects;
 
 /// The clean client and the variants pass everything; those that do nothing pass nothing.
 pub fn withheld(recordings: &[Recording], judge: &Judge) -> Vec<String> {
@@ -76,26 +71,4 @@ pub fn unseen(matrix: &Matrix, catalogue: &Catalogue, part: &Part) -> Vec<String
         }
     }
     problems
-}
-
-/// Clauses that no verdict depends on and that are not on the list, and entries of the list that are proven by now.
-/// Beside a matrix that is written, the list is written, too.
-pub fn unproven(
-    found: &BTreeSet<String>,
-    part: &Part,
-    matrix: Option<&Path>,
-) -> Result<Vec<String>, OperatorError> {
-    let listed: BTreeSet<String> = serde_json::from_str(UNPROVEN)
-        .map_err(|e| OperatorError::Ours(format!("the list of unproven clauses cannot be read: {e}")))?;
-    let (listed, others): (BTreeSet<_>, BTreeSet<_>) =
-        listed.into_iter().partition(|clause| part.holds(clause));
-    if let Some(matrix) = matrix {
-        let mut text = serde_json::to_string_pretty(&(found | &others)).expect("plain data");
-        text.push('\n');
-        output::write(&matrix.with_file_name("unproven-clauses.json"), &text)?;
-        return Ok(Vec::new());
-    }
-    let new = found.difference(&listed).map(|c| format!("without {c} every verdict stays the same"));
-    let gone = listed.difference(found).map(|c| format!("{c} is proven by now: take it off the list"));
-    Ok(new.chain(gone).collect())
 }

@@ -22,7 +22,7 @@ const OF_THE_PROCESS: [Defect; 6] =
     [Defect::Crash, Defect::EarlyExit, Defect::Segv, Defect::NonzeroExit, Defect::Lingers, Defect::Orphan];
 
 /// Defects that mix up what one process holds: with all permutations in one, luck would decide who meets whom.
-const ACROSS_SESSIONS: [Defect; 7] = [
+const ACROSS_SESSIONS: [Defect; 11] = [
     Defect::SharedTooBroadly,
     Defect::KeyedByClientId,
     Defect::PoolsByHost,
@@ -30,6 +30,10 @@ const ACROSS_SESSIONS: [Defect; 7] = [
     Defect::SwitchOfTheProcess,
     Defect::GlobalLock,
     Defect::StallHoldsLock,
+    Defect::FirstFails,
+    Defect::WorksOnce,
+    Defect::EightAtATime,
+    Defect::KnowsIssuerAlready,
 ];
 
 /// One way for the reference client to behave.
