@@ -180,12 +180,12 @@ pub struct ExitRules {
 pub fn exit_code(counts: &Counts, rules: ExitRules) -> ExitCode {
     let has = |outcome| counts.get(outcome) > 0;
     let failed = has(Outcome::Fail) || has(Outcome::NotTestable) || (rules.deny_should && has(Outcome::Warn));
-    let judged = counts.planned() - counts.get(Outcome::NotApplicable) - counts.get(Outcome::NotRun);
+    let applicable = counts.planned() - counts.get(Outcome::NotApplicable);
     if has(Outcome::Error) {
         ExitCode::Ours
     } else if failed {
         ExitCode::NotConformant
-    } else if has(Outcome::Inconclusive) || has(Outcome::NotRun) || rules.partial || judged == 0 {
+    } else if has(Outcome::Inconclusive) || has(Outcome::NotRun) || rules.partial || applicable == 0 {
         ExitCode::Ours
     } else if has(Outcome::UnexpectedPass) || rules.stale_entries > 0 {
         ExitCode::StaleList
@@ -221,6 +221,7 @@ mod tests {
         check(&[Fail, Error], none, 3);
         check(&[], none, 3);
         check(&[NotApplicable, NotApplicable], none, 3);
+        check(&[NotApplicable, NotRun], none, 3);
     }
 
     #[test]
@@ -228,6 +229,8 @@ mod tests {
         assert!(Outcome::ALL.windows(2).all(|w| w[0] < w[1]));
         for outcome in Outcome::ALL {
             assert_eq!(serde_json::to_value(outcome).expect("a word"), outcome.as_str());
+            // In the columns of a table.
+            assert_eq!(format!("{outcome:<16}|"), format!("{:<16}|", outcome.as_str()));
         }
     }
 }

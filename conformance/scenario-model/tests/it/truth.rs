@@ -350,6 +350,7 @@ fn a_window_reaches_from_begin_to_end_and_holds_both() {
     let table = Table::of(SCENARIO);
     let facts = |at: u64| {
         vec![
+            (5, json!({ "kind": "world.change", "step": "earlier", "set": {} })),
             (10, begin("first")),
             (20, end("first", &[refusal("x")])),
             (30, json!({ "kind": "world.change", "step": "change", "set": {} })),
