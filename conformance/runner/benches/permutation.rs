@@ -1,11 +1,13 @@
-//! What a permutation costs of our own, how long sixty worlds take to start, how much memory an idle runner holds.
+//! What a permutation costs of our own, how long sixty worlds take to start, how long judging takes, how much memory an idle
+//! runner holds.
 //!
 //! `cargo bench -p flightcheck` (the release profile builds DataFusion anew; `--profile dev` uses the debug build).
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flightcheck::canary::CanaryMaker;
 use flightcheck::embedded;
 use flightcheck::recorder::{Recorder, StallWatch};
@@ -16,6 +18,9 @@ use flightcheck::target::Target;
 use futures::future::join_all;
 use reference_client::Behaviour;
 use scenario_model::plan::{Choice, Permutation, plan};
+use scenario_model::report::Judge;
+use scenario_model::scenario::Lane;
+use scenario_model::trace::Trace;
 use tokio::runtime::Runtime;
 
 const WORLDS: u64 = 60;
@@ -53,6 +58,26 @@ fn measure(criterion: &mut Criterion) {
         b.to_async(&runtime).iter(|| async {
             let worlds = join_all((0..WORLDS).map(|seed| world(&inside.shared, &spec, seed))).await;
             join_all(worlds.into_iter().map(World::stop)).await;
+        });
+    });
+    group.finish();
+
+    // The family with most permutations, run once and judged by its checks and by the rules.
+    let of_family = all.iter().filter(|p| p.scenario_id.starts_with("token-re"));
+    let traces: Vec<(&Permutation, Trace)> = of_family
+        .filter(|p| p.not_applicable.is_none() && p.lane() == Lane::Instant)
+        .map(|p| (p, Trace::new(runtime.block_on(run(&inside, p, ())).1)))
+        .collect();
+    let catalogue = embedded::catalogue(None).expect("what ships can be read");
+    let judge = Judge::with(catalogue.scenarios, catalogue.rules);
+    let words = &target.manifest.words;
+    let mut group = criterion.benchmark_group("judge");
+    group.throughput(Throughput::Elements(traces.len() as u64));
+    group.bench_function("so many traces of token requests and answers", |b| {
+        b.iter(|| {
+            for (permutation, trace) in &traces {
+                black_box(judge.verdicts(&permutation.combination, permutation.surface, words, trace));
+            }
         });
     });
     group.finish();

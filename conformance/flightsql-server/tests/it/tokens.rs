@@ -238,6 +238,38 @@ async fn a_rotated_key_is_fetched_within_seconds_and_not_for_every_call() {
     assert!(issuer.fetches() - before <= 3, "{} fetches for fifty unknown keys", issuer.fetches() - before);
 }
 
+/// The same token again and again: taken until its time is over, or its key is not published any more.
+#[tokio::test]
+async fn a_token_that_was_taken_is_judged_again_each_time() {
+    let issuer = Issuer::start().await;
+    let site = site(&issuer).await;
+    let short = signed(&header(), &with(issuer.claims(), "exp", json!(now() + 3)), &issuer.key);
+    let long = issuer.token();
+    for token in [&short, &long, &short, &long] {
+        bearer(&site, token).await.unwrap();
+    }
+    let over = async { while bearer(&site, &short).await.is_ok() {} };
+    tokio::time::timeout(std::time::Duration::from_secs(10), over).await.unwrap();
+    bearer(&site, &long).await.unwrap();
+
+    let new = KeyPair::generate().unwrap();
+    issuer.publish(vec![jwk("two", &new)]);
+    let of_the_new_key = signed(&with(header(), "kid", json!("two")), &issuer.claims(), &new);
+    let withdrawn = async { while bearer(&site, &of_the_new_key).await.is_err() {} };
+    tokio::time::timeout(std::time::Duration::from_secs(10), withdrawn).await.unwrap();
+    assert_eq!(bearer(&site, &long).await.unwrap_err().code(), Code::Unauthenticated);
+
+    // The old id with another key: what the old key has signed is not good any more.
+    issuer.publish(vec![jwk("two", &KeyPair::generate().unwrap())]);
+    let other = signed(&with(header(), "kid", json!("three")), &issuer.claims(), &new);
+    let replaced = async {
+        while bearer(&site, &of_the_new_key).await.is_ok() {
+            bearer(&site, &other).await.unwrap_err();
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), replaced).await.unwrap();
+}
+
 #[tokio::test]
 async fn headers_that_name_another_are_refused_if_so_asked() {
     let issuer = Issuer::start().await;
