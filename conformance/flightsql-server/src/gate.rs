@@ -345,7 +345,9 @@ impl FlightService for Gate {
         let mut request = by(&entered, request);
         request.extensions_mut().insert(noted.clone());
         let answer = self.sql.do_put(request).await;
-        if let Some(asked) = noted.take() {
+        let put = noted.take();
+        entered.teller.count(put.rows, put.bytes);
+        if let Some(asked) = put.asked {
             entered.teller.asked(asked);
         }
         told(entered, answer.map(|response| response.map(StreamExt::boxed)))

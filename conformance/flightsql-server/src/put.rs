@@ -9,10 +9,11 @@ use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExist
 use datafusion::common::ParamValues;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use tonic::Status;
+use tonic::{Request, Status};
 
 use crate::engine::{CATALOG, SCHEMA, Tables};
 use crate::parameters;
+use crate::request::Noted;
 
 /// So many bytes of parameters may be bound at once.
 const PARAMETERS: usize = 64 << 20;
@@ -65,9 +66,9 @@ pub(crate) fn target(command: &CommandStatementIngest, tables: &Tables) -> Resul
 
 /// The schema, and the rows as they come.
 pub(crate) async fn rows(
-    stream: PeekableFlightDataStream,
+    request: Request<PeekableFlightDataStream>,
 ) -> Result<(SchemaRef, BoxStream<'static, Result<RecordBatch, Status>>), Status> {
-    let mut batches = decoded(stream);
+    let mut batches = decoded(request);
     // The schema is known with the first rows; a stream may have none.
     let first = batches.try_next().await.map_err(unreadable)?;
     let schema = batches.schema().cloned().ok_or_else(|| Status::invalid_argument("no schema was put"))?;
@@ -76,8 +77,10 @@ pub(crate) async fn rows(
 }
 
 /// One set of values for each row. None at all if nothing was bound.
-pub(crate) async fn parameters(stream: PeekableFlightDataStream) -> Result<Vec<ParamValues>, Status> {
-    let mut batches = decoded(stream);
+pub(crate) async fn parameters(
+    request: Request<PeekableFlightDataStream>,
+) -> Result<Vec<ParamValues>, Status> {
+    let mut batches = decoded(request);
     let (mut bound, mut bytes) = (Vec::new(), 0);
     loop {
         match batches.try_next().await {
@@ -94,10 +97,12 @@ pub(crate) async fn parameters(stream: PeekableFlightDataStream) -> Result<Vec<P
     }
 }
 
-fn decoded(stream: PeekableFlightDataStream) -> FlightRecordBatchStream {
+fn decoded(request: Request<PeekableFlightDataStream>) -> FlightRecordBatchStream {
+    let noted = request.extensions().get::<Noted>().cloned().unwrap_or_default();
     // A message without a header is the command alone: arrow-go and the Rust client send one before the schema, or
     // nothing else.
-    let messages = stream.try_filter(|data| std::future::ready(!data.data_header.is_empty()));
+    let counted = request.into_inner().inspect_ok(move |data| noted.count(data));
+    let messages = counted.try_filter(|data| std::future::ready(!data.data_header.is_empty()));
     FlightRecordBatchStream::new_from_flight_data(
         messages.map_err(|status| FlightError::Tonic(Box::new(status))),
     )

@@ -121,9 +121,9 @@ pub struct StreamEnd {
     pub command: Option<String>,
     /// The SQL.
     pub sql: Option<String>,
-    /// Rows that were handed over.
+    /// Rows that were handed over, or put by the client.
     pub rows: u64,
-    /// Bytes that were handed over.
+    /// Bytes that were handed over, or put by the client.
     pub bytes: u64,
     /// The gRPC code, for instance `OK`.
     pub code: String,

@@ -1,12 +1,13 @@
 //! What a call asks for: command and SQL, read from descriptor, ticket or action.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_flight::sql::{Any, Command};
-use arrow_flight::{Action, FlightDescriptor, Ticket};
+use arrow_flight::{Action, FlightData, FlightDescriptor, Ticket};
 use prost::Message as _;
 
 use crate::handle::{Handle, JsonTicket};
+use crate::stream::{bytes_of, rows_of};
 
 /// Command and SQL of a call, as far as it has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,17 +16,35 @@ pub(crate) struct Asked {
     pub(crate) sql: Option<String>,
 }
 
-/// A place to note what a call asks for when it turns out later than its head.
+/// A place to note what a call asks for, and how much it puts, when that turns out later than its head.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Noted(Arc<Mutex<Option<Asked>>>);
+pub(crate) struct Noted(Arc<Mutex<Put>>);
+
+/// What came with a call.
+#[derive(Debug, Default)]
+pub(crate) struct Put {
+    pub(crate) asked: Option<Asked>,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+}
 
 impl Noted {
     pub(crate) fn set(&self, asked: Asked) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+        self.put().asked = Some(asked);
     }
 
-    pub(crate) fn take(&self) -> Option<Asked> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(crate) fn count(&self, data: &FlightData) {
+        let mut put = self.put();
+        put.rows += rows_of(data);
+        put.bytes += bytes_of(data);
+    }
+
+    pub(crate) fn take(&self) -> Put {
+        std::mem::take(&mut *self.put())
+    }
+
+    fn put(&self) -> MutexGuard<'_, Put> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

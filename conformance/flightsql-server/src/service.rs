@@ -351,7 +351,7 @@ impl FlightSqlService for Sql {
         let transaction = transaction(command.transaction_id.as_ref())?;
         let tables = self.tables(&caller, transaction.as_deref())?;
         let target = put::target(&command, tables.tables())?;
-        let (schema, rows) = put::rows(request.into_inner()).await?;
+        let (schema, rows) = put::rows(request).await?;
         self.ingest(&caller, &command.table, target.keep, transaction.as_deref(), schema, rows).await
     }
 
@@ -363,7 +363,7 @@ impl FlightSqlService for Sql {
         let caller = caller(&request)?;
         let handle = Handle::decode(&query.prepared_statement_handle)?;
         note(&request, "PreparedStatementQuery", Some(handle.sql.clone()));
-        let bound = Arc::new(put::parameters(request.into_inner()).await?);
+        let bound = Arc::new(put::parameters(request).await?);
         let prepared = handle.id.ok_or_else(|| Status::not_found("the statement is not prepared"))?;
         self.prepared.change(&caller.principal, &prepared, |statement| statement.parameters = bound)?;
         let prepared_statement_handle = Some(query.prepared_statement_handle);
@@ -378,7 +378,7 @@ impl FlightSqlService for Sql {
         let caller = caller(&request)?;
         let wanted = self.prepared(&caller, &command.prepared_statement_handle)?;
         note(&request, "PreparedStatementUpdate", Some(wanted.sql.clone()));
-        let bound = put::parameters(request.into_inner()).await?;
+        let bound = put::parameters(request).await?;
         // Some clients bind first, in a call of its own, and send no rows with the update.
         let bound = if bound.is_empty() { wanted.parameters.to_vec() } else { bound };
         self.update(&caller, &wanted.sql, wanted.transaction.as_deref(), &bound).await

@@ -136,8 +136,7 @@ impl Stream for Told {
         match &next {
             Some(Ok(data)) => {
                 self.handed += 1;
-                let bytes = data.data_header.len() + data.data_body.len();
-                self.teller.count(rows_of(data), bytes as u64);
+                self.teller.count(rows_of(data), bytes_of(data));
                 self.wait();
             }
             Some(Err(status)) => {
@@ -161,8 +160,13 @@ impl Stream for Told {
     }
 }
 
+/// Header and body of a message.
+pub(crate) fn bytes_of(data: &FlightData) -> u64 {
+    (data.data_header.len() + data.data_body.len()) as u64
+}
+
 /// Rows of a record batch message; none in a schema or a dictionary.
-fn rows_of(data: &FlightData) -> u64 {
+pub(crate) fn rows_of(data: &FlightData) -> u64 {
     root_as_message(&data.data_header)
         .ok()
         .and_then(|message| message.header_as_record_batch().map(|batch| batch.length()))

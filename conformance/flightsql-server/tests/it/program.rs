@@ -9,14 +9,14 @@ use tonic::transport::Endpoint;
 
 use crate::site::text;
 
-fn program() -> Command {
+pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flightsql-server"));
     command.args(["--listen", "127.0.0.1:0", "--quiet"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 /// The program and the address that it prints.
-fn started(command: &mut Command) -> (Child, String) {
+pub fn started(command: &mut Command) -> (Child, String) {
     let mut child = command.spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -33,7 +33,7 @@ async fn files_and_folders_are_tables_and_calls_are_recorded() {
     std::fs::write(path("events/two.jsonl"), "{\"n\":2}\n").unwrap();
     write_parquet(&path("p.parquet")).await;
     let record = path("record.jsonl");
-    let (mut child, address) = started(
+    let (child, address) = started(
         program()
             .args(["--plaintext", "--anonymous", "--record"])
             .arg(&record)
@@ -51,8 +51,7 @@ async fn files_and_folders_are_tables_and_calls_are_recorded() {
         client.execute_update("INSERT INTO prices VALUES ('c', 1)".to_owned(), None).await.unwrap_err();
     assert!(refused.to_string().contains("read-only"), "{refused}");
     drop(client);
-    terminate(&child);
-    assert!(child.wait().unwrap().success());
+    terminated(child).await;
     let lines = std::fs::read_to_string(&record).unwrap();
     let calls: Vec<serde_json::Value> =
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -67,9 +66,12 @@ async fn write_parquet(path: &Path) {
     frame.write_parquet(path.to_str().unwrap(), DataFrameWriteOptions::new(), None).await.unwrap();
 }
 
-fn terminate(child: &Child) {
-    let ended = Command::new("kill").arg(child.id().to_string()).status().unwrap();
-    assert!(ended.success());
+/// Asks the program to end, and waits until it has. Connections of this process close meanwhile.
+pub async fn terminated(mut child: Child) {
+    let asked = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(asked.success());
+    let status = tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap();
+    assert!(status.success(), "{status}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{
     CommandStatementIngest, TableDefinitionOptions, TableExistsOption, TableNotExistOption,
 };
-use flightsql_server::{Engine, Limits};
+use flightsql_server::{Engine, Limits, Record};
 use futures::stream;
 use tonic::transport::Channel;
 
@@ -95,6 +95,14 @@ async fn bulk_ingest_creates_appends_and_replaces() {
             assert_eq!(text(client, "SELECT count(*) FROM people").await, count);
         }
     }
+    // What was put is in the record.
+    let puts = site.records.all().into_iter().filter_map(|record| match record {
+        Record::StreamEnd(end) if end.command.as_deref() == Some("StatementIngest") => Some(end),
+        _ => None,
+    });
+    let puts: Vec<(u64, bool, String)> =
+        puts.map(|put| (put.rows, put.bytes > 0, put.code)).filter(|(_, _, code)| code == "OK").collect();
+    assert_eq!(puts, vec![(3, true, "OK".to_owned()); 3]);
     let temporary = CommandStatementIngest { temporary: true, ..ingest(Missing::Create, Exists::Append) };
     let refused = client.execute_ingest(temporary, stream::iter([Ok(people(1))])).await.unwrap_err();
     assert!(refused.to_string().contains("temporary tables are not supported"), "{refused}");
