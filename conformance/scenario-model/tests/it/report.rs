@@ -278,18 +278,42 @@ fn a_list_that_does_not_fit_any_more_is_named() {
     check(&[("a/matrix#*", &yesterday), rule, gone], &[false; 3], &["a/gone#serves"], &["a/matrix#*"]);
 }
 
-#[test]
-fn a_bundle_that_was_written_and_read_says_the_same() {
-    let mut bundle = run_with(X, served_and(keys(None)));
-    bundle.header.known_failures = Some(listing(&[("a/matrix#*", "")]));
+/// A bundle as lines.
+fn written(bundle: &Bundle) -> String {
     let mut lines = vec![Line::Header(Box::new(bundle.header.clone()))];
     for (ran, events) in &bundle.ran {
         lines.push(Line::Permutation(ran.clone()));
         lines.extend(events.iter().cloned().map(Line::Event));
     }
     lines.extend(bundle.footer.clone().map(Line::Footer));
-    let text: String =
-        lines.iter().map(|line| serde_json::to_string(line).expect("plain data") + "\n").collect();
+    lines.iter().map(|line| serde_json::to_string(line).expect("plain data") + "\n").collect()
+}
+
+#[test]
+fn a_file_that_is_no_bundle_is_refused_at_its_line() {
+    let text = written(&run());
+    let lines: Vec<&str> = text.lines().collect();
+    let (header, permutation, event) = (lines[0], lines[1], lines[2]);
+    let cut = &event[..event.len() / 2];
+    for (lines, problem) in [
+        (&[][..], "run.jsonl: does not start with a header line"),
+        (&["hello"], "run.jsonl: does not start with a header line"),
+        (&[permutation], "run.jsonl: does not start with a header line"),
+        (&[header, "hello"], "run.jsonl:2: not a line of a bundle"),
+        (&[header, permutation, cut, event], "run.jsonl:3: not a line of a bundle: EOF"),
+        (&[header, event], "run.jsonl:2: not a line of a bundle: an event before any permutation"),
+        (&[header, permutation, header], "run.jsonl:3: not a line of a bundle: a second header"),
+    ] {
+        let said = Bundle::read("run.jsonl", lines.join("\n").as_bytes()).expect_err(problem).to_string();
+        assert!(said.starts_with(problem), "{said}\n{problem}");
+    }
+}
+
+#[test]
+fn a_bundle_that_was_written_and_read_says_the_same() {
+    let mut bundle = run_with(X, served_and(keys(None)));
+    bundle.header.known_failures = Some(listing(&[("a/matrix#*", "")]));
+    let text = written(&bundle);
     let again = Bundle::read("run.jsonl", text.as_bytes()).expect("a bundle");
     assert_eq!(report(&again), report(&bundle));
     // Cut anywhere after its first line, it is partial, and every permutation still has its row.
