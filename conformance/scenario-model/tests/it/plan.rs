@@ -1,12 +1,13 @@
 //! What a user chose and what the subject declares, and the permutations that come of it.
 
 use scenario_model::call::SubjectKind;
-use scenario_model::event::Vocabulary;
-use scenario_model::load::{Loaded, load_scenario};
+use scenario_model::load::Loaded;
 use scenario_model::manifest::{Drive, Manifest, TlsDeclared};
 use scenario_model::plan::{Choice, Pattern, Permutation, kinds_of, plan};
 use scenario_model::provider::Provider;
 use scenario_model::scenario::{Lane, Profile, Surface};
+
+use crate::recorded::{OF_A_SERVER, loaded};
 
 /// A client that can do everything.
 const ABLE: &str = r#"
@@ -41,17 +42,6 @@ deadlines = true
 [surfaces]
 health = true
 tables = true
-"#;
-
-/// A server that can be reached.
-const SERVER: &str = r#"
-schema  = 1
-name    = "server"
-drive   = "server"
-command = ["./server", "{port}"]
-
-[server]
-address = "grpc://127.0.0.1:{port}"
 "#;
 
 fn manifest(text: &str) -> Manifest {
@@ -98,10 +88,7 @@ covers = ["FC-CACHE-1"]
 expect = [{{ step = "first", outcome = "served" }}]
 "#
     );
-    match load_scenario(id, &format!("{id}.toml"), &text, &Vocabulary::new()) {
-        Ok(loaded) => loaded,
-        Err(errors) => panic!("{errors}"),
-    }
+    loaded(id, &format!("{id}.toml"), &text)
 }
 
 fn catalogue() -> Vec<Loaded> {
@@ -144,7 +131,7 @@ fn chosen(choice: &Choice, expected: &[usize]) {
 #[test]
 fn everything_for_this_kind_of_subject_is_planned_in_the_order_of_the_catalogue() {
     chosen(&Choice::default(), &[0, 1, 2, 3, 4, 5, 6]);
-    assert_eq!(ids(&plan(&catalogue(), &manifest(SERVER), &Choice::default())), ["s/server"]);
+    assert_eq!(ids(&plan(&catalogue(), &manifest(OF_A_SERVER), &Choice::default())), ["s/server"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use scenario_model::bundle::{Bundle, Footer, Header, KnownFile, Planned, Ran, Se
 use scenario_model::catalogue::Source;
 use scenario_model::event::{Event, Vocabulary};
 use scenario_model::known_failures::KnownFailures;
-use scenario_model::load::load_scenario;
+use scenario_model::load::{Loaded, load_scenario};
 use scenario_model::manifest::Manifest;
 use scenario_model::plan::{Choice, plan};
 use scenario_model::report::{Judge, Report, Row};
@@ -103,7 +103,8 @@ tls   = "required"
 health = true
 "#;
 
-const OF_A_SERVER: &str = r#"
+/// A server that can be reached.
+pub const OF_A_SERVER: &str = r#"
 schema  = 1
 name    = "server"
 drive   = "server"
@@ -115,6 +116,14 @@ address = "grpc://127.0.0.1:{port}"
 
 /// Something that is done to a bundle.
 pub type Change = fn(&mut Bundle);
+
+/// A scenario that can be read.
+pub fn loaded(id: &str, file: &str, text: &str) -> Loaded {
+    match load_scenario(id, file, text, &Vocabulary::new()) {
+        Ok(loaded) => loaded,
+        Err(errors) => panic!("{errors}"),
+    }
+}
 
 fn source(id: &str, text: String) -> Source {
     Source { id: id.to_owned(), file: format!("scenarios/{id}.toml"), text }
@@ -182,13 +191,8 @@ pub fn run_of_server() -> Bundle {
 }
 
 fn run_of(manifest: &str, choice: &Choice) -> Bundle {
-    let words = Vocabulary::new();
     let manifest = Manifest::parse("subject.toml", manifest).expect("a good manifest");
-    let read = |s: &Source| match load_scenario(&s.id, &s.file, &s.text, &words) {
-        Ok(loaded) => loaded,
-        Err(errors) => panic!("{errors}"),
-    };
-    let catalogue: Vec<_> = sources().iter().map(read).collect();
+    let catalogue: Vec<_> = sources().iter().map(|s| loaded(&s.id, &s.file, &s.text)).collect();
     let permutations = plan(&catalogue, &manifest, choice);
     let ran = permutations.iter().filter(|p| p.not_applicable.is_none()).map(|p| {
         let events = good(&p.scenario_id, p.surface);
