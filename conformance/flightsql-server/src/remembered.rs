@@ -3,6 +3,7 @@
 //! A signature holds for ever; an expiry, a key set and an outage do not. So a token that comes again is taken only if its
 //! lifetime and the very key that it was verified with say so now. Everything else goes the long way, which names the reason.
 
+use std::hash::Hash;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +16,13 @@ use crate::validate::{Identity, now};
 
 /// So many tokens are remembered.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+
+/// Keeps so many, those that are unused for longest forgotten first. Without room in advance: most servers see a handful.
+pub(crate) fn at_most<K: Hash + Eq, V>(number: NonZeroUsize) -> LruCache<K, V> {
+    let mut kept = LruCache::unbounded();
+    kept.resize(number);
+    kept
+}
 
 /// Stands for a token: what is remembered of tokens holds none, and is short however long they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,7 +41,6 @@ fn is_alive(begins: Option<f64>, ends: f64, now: f64) -> bool {
 }
 
 /// A token that was found good.
-#[derive(Clone)]
 pub(crate) struct Good {
     /// Which of the trusted issuers issued it.
     pub(crate) issuer: usize,
@@ -51,9 +58,7 @@ pub(crate) struct Remembered(Mutex<LruCache<Digest, Arc<Good>>>);
 
 impl Default for Remembered {
     fn default() -> Self {
-        let mut tokens = LruCache::unbounded();
-        tokens.resize(REMEMBERED);
-        Self(Mutex::new(tokens))
+        Self(Mutex::new(at_most(REMEMBERED)))
     }
 }
 

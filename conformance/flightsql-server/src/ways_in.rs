@@ -21,7 +21,7 @@ use crate::defect::Defect;
 use crate::ids;
 use crate::jwks::KeySet;
 use crate::record::{Presented, TokenState};
-use crate::remembered::{Digest, Remembered};
+use crate::remembered::{Digest, Remembered, at_most};
 use crate::secret::Secret;
 use crate::validate::{self, Identity, Refusal};
 
@@ -62,17 +62,12 @@ struct State {
 
 impl Default for State {
     fn default() -> Self {
-        // Without room in advance: most servers see a handful.
-        let mut state = Self {
-            sessions: LruCache::unbounded(),
-            seen: LruCache::unbounded(),
-            refused: LruCache::unbounded(),
+        Self {
+            sessions: at_most(REMEMBERED),
+            seen: at_most(REMEMBERED),
+            refused: at_most(REMEMBERED),
             refusals: 0,
-        };
-        state.sessions.resize(REMEMBERED);
-        state.seen.resize(REMEMBERED);
-        state.refused.resize(REMEMBERED);
-        state
+        }
     }
 }
 
@@ -89,9 +84,7 @@ impl Door {
     /// Every bearer value seen so far is not taken any more.
     pub(crate) fn refuse_seen(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut seen = LruCache::unbounded();
-        seen.resize(REMEMBERED);
-        std::mem::swap(&mut seen, &mut state.seen);
+        let seen = std::mem::replace(&mut state.seen, at_most(REMEMBERED));
         for (token, ()) in seen {
             state.refused.put(token, ());
         }
