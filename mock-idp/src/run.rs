@@ -327,7 +327,9 @@ async fn until_stopped(
             () = ended(interrupt, terminate) => return,
             _ = hangup.recv() => {
                 if path.is_none() {
-                    if !std::mem::replace(&mut told_of_no_file, true) {
+                    if std::mem::replace(&mut told_of_no_file, true) {
+                        tracing::debug!("still no configuration file");
+                    } else {
                         tracing::warn!("there is no configuration file to read again: start with `--config`");
                     }
                     continue;

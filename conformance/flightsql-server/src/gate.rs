@@ -1,6 +1,7 @@
 //! The gate before the service: who is it, what is asked, what goes wrong on purpose; then the service, then the end.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,8 +10,8 @@ use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
     HandshakeResponse, Location, PollInfo, PutResult, Result as FlightResult, SchemaResult, Ticket,
 };
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{FutureExt as _, StreamExt};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -238,6 +239,17 @@ fn by<T>(entered: &Entered, mut request: Request<T>) -> Request<T> {
     request
 }
 
+/// The answer, also where the engine has a bug. Without this the call would be reset, and its record would say that the client
+/// was gone.
+async fn sound<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| Err(bug()))
+}
+
+/// INTERNAL.
+pub(crate) fn bug() -> Status {
+    Status::internal("a bug of this server; what it printed says where")
+}
+
 /// Tells of the end of a call with a single answer.
 fn told<T>(mut entered: Entered, answer: Result<T, Status>) -> Result<T, Status> {
     entered.teller.tell(answer.as_ref().map_or_else(Status::code, |_| Code::Ok));
@@ -287,7 +299,7 @@ impl FlightService for Gate {
         let asked = Asked::by_descriptor(request.get_ref());
         let entered = self.enter("GetFlightInfo", asked, &request).await?;
         let locations = self.locations(&peer_of(&request).listener);
-        let answer = self.sql.get_flight_info(by(&entered, request)).await;
+        let answer = sound(self.sql.get_flight_info(by(&entered, request))).await;
         told(entered, answer.map(|info| info.map(|info| located(info, locations))))
     }
 
@@ -298,7 +310,7 @@ impl FlightService for Gate {
         let asked = Asked::by_descriptor(request.get_ref());
         let entered = self.enter("PollFlightInfo", asked, &request).await?;
         // Results are ready when they are asked for: the first poll is the last.
-        let answer = self.sql.get_flight_info(by(&entered, request)).await;
+        let answer = sound(self.sql.get_flight_info(by(&entered, request))).await;
         let done = |info: Response<FlightInfo>| Response::new(PollInfo::new().with_info(info.into_inner()));
         told(entered, answer.map(done))
     }
@@ -309,7 +321,7 @@ impl FlightService for Gate {
         let answer = {
             let mut request = by(&entered, request);
             request.extensions_mut().insert(Purpose::Describe);
-            self.sql.get_flight_info(request).await
+            sound(self.sql.get_flight_info(request)).await
         };
         told(entered, answer.map(|info| Response::new(SchemaResult { schema: info.into_inner().schema })))
     }
@@ -318,9 +330,9 @@ impl FlightService for Gate {
         let asked = Asked::by_ticket(request.get_ref());
         let mut entered = self.enter("DoGet", asked, &request).await?;
         let answer = match JsonTicket::read(&request.get_ref().ticket) {
-            None => self.sql.do_get(by(&entered, request)).await,
+            None => sound(self.sql.do_get(by(&entered, request))).await,
             Some(json) => match json.and_then(JsonTicket::sql) {
-                Ok(sql) => self.sql.read(&entered.caller, sql.as_bytes()).await,
+                Ok(sql) => sound(self.sql.read(&entered.caller, sql.as_bytes())).await,
                 Err(status) => Err(status),
             },
         };
@@ -344,7 +356,7 @@ impl FlightService for Gate {
         let noted = Noted::default();
         let mut request = by(&entered, request);
         request.extensions_mut().insert(noted.clone());
-        let answer = self.sql.do_put(request).await;
+        let answer = sound(self.sql.do_put(request)).await;
         let put = noted.take();
         entered.teller.count(put.rows, put.bytes);
         if let Some(asked) = put.asked {
@@ -356,7 +368,7 @@ impl FlightService for Gate {
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
         let asked = Asked::by_action(request.get_ref());
         let entered = self.enter("DoAction", asked, &request).await?;
-        let answer = self.sql.do_action(by(&entered, request)).await;
+        let answer = sound(self.sql.do_action(by(&entered, request))).await;
         told(entered, answer.map(|response| response.map(StreamExt::boxed)))
     }
 
@@ -365,7 +377,7 @@ impl FlightService for Gate {
         request: Request<Empty>,
     ) -> Result<Response<Self::ListActionsStream>, Status> {
         let entered = self.enter("ListActions", Asked::default(), &request).await?;
-        let answer = self.sql.list_actions(request).await;
+        let answer = sound(self.sql.list_actions(request)).await;
         told(entered, answer.map(|response| Response::new(response.into_inner().boxed())))
     }
 
@@ -375,5 +387,47 @@ impl FlightService for Gate {
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
         let entered = self.enter("DoExchange", Asked::default(), &request).await?;
         told(entered, Err(Status::unimplemented("DoExchange is not supported")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use futures::stream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_bug_is_an_answer() {
+        let answer = sound(async { panic!("on purpose") }).await;
+        assert_eq!(answer.map(|(): ()| ()).unwrap_err().code(), Code::Internal);
+    }
+
+    fn end() -> StreamEnd {
+        StreamEnd {
+            rpc: 1,
+            listener: String::new(),
+            method: "DoGet".to_owned(),
+            command: None,
+            sql: None,
+            rows: 0,
+            bytes: 0,
+            code: String::new(),
+            aborted_by_peer: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bug_in_mid_stream_is_its_end() {
+        let (sender, records) = mpsc::channel();
+        let recorder: Recorder = Arc::new(move |record| drop(sender.send(record)));
+        let rows =
+            stream::iter(0..).map(|n| if n < 2 { Ok(FlightData::default()) } else { panic!("on purpose") });
+        let told = Told::new(rows.boxed(), Trouble::default(), EndTeller::new(end(), recorder));
+        let codes: Vec<Code> = told.map(|next| next.map_or_else(|s| s.code(), |_| Code::Ok)).collect().await;
+        assert_eq!(codes, [Code::Ok, Code::Ok, Code::Internal]);
+        let Ok(Record::StreamEnd(end)) = records.recv() else { panic!("no end was told") };
+        assert_eq!((end.code.as_str(), end.aborted_by_peer), ("INTERNAL", false));
     }
 }

@@ -1,14 +1,18 @@
 //! What clients put: rows of a bulk ingest, and values of parameters.
 
+use std::panic::AssertUnwindSafe;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::server::PeekableFlightDataStream;
 use arrow_flight::sql::{CommandStatementIngest, TableExistsOption, TableNotExistOption};
 use datafusion::common::ParamValues;
+use datafusion::common::metadata::ScalarAndMetadata;
 use futures::stream::BoxStream;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, stream};
 use tonic::{Request, Status};
 
 use crate::engine::{CATALOG, SCHEMA, Tables};
@@ -70,47 +74,66 @@ pub(crate) async fn rows(
 ) -> Result<(SchemaRef, BoxStream<'static, Result<RecordBatch, Status>>), Status> {
     let mut batches = decoded(request);
     // The schema is known with the first rows; a stream may have none.
-    let first = batches.try_next().await.map_err(unreadable)?;
-    let schema = batches.schema().cloned().ok_or_else(|| Status::invalid_argument("no schema was put"))?;
-    let rows = stream::iter(first.map(Ok)).chain(batches.map_err(unreadable));
-    Ok((schema, rows.boxed()))
+    let first = batches.next().await?;
+    let schema = batches.0.schema().cloned().ok_or_else(|| Status::invalid_argument("no schema was put"))?;
+    let others = stream::try_unfold(batches, async |mut batches| {
+        Ok::<_, Status>(batches.next().await?.map(|batch| (batch, batches)))
+    });
+    Ok((schema, stream::iter(first.map(Ok)).chain(others).boxed()))
 }
 
 /// One set of values for each row. None at all if nothing was bound.
 pub(crate) async fn parameters(
     request: Request<PeekableFlightDataStream>,
 ) -> Result<Vec<ParamValues>, Status> {
-    let mut batches = decoded(request);
-    let (mut bound, mut bytes) = (Vec::new(), 0);
-    loop {
-        match batches.try_next().await {
-            Ok(Some(batch)) => {
-                bytes += batch.get_array_memory_size();
-                if bytes > PARAMETERS {
-                    return Err(Status::resource_exhausted("too many parameters at once; use bulk ingest"));
-                }
-                bound.push(batch);
-            }
-            Ok(None) => return parameters::rows(&bound),
-            Err(error) => return Err(unreadable(error)),
-        }
-    }
+    decoded(request).parameters().await
 }
 
-fn decoded(request: Request<PeekableFlightDataStream>) -> FlightRecordBatchStream {
+fn decoded(request: Request<PeekableFlightDataStream>) -> Batches {
     let noted = request.extensions().get::<Noted>().cloned().unwrap_or_default();
     // A message without a header is the command alone: arrow-go and the Rust client send one before the schema, or
     // nothing else.
     let counted = request.into_inner().inspect_ok(move |data| noted.count(data));
-    let messages = counted.try_filter(|data| std::future::ready(!data.data_header.is_empty()));
-    FlightRecordBatchStream::new_from_flight_data(
-        messages.map_err(|status| FlightError::Tonic(Box::new(status))),
-    )
+    Batches::read(counted.try_filter(|data| std::future::ready(!data.data_header.is_empty())))
 }
 
-fn unreadable(error: FlightError) -> Status {
-    match error {
-        FlightError::Tonic(status) => *status,
-        other => Status::invalid_argument(format!("the rows cannot be read: {other}")),
+/// Rows out of messages of Arrow's IPC format.
+pub(crate) struct Batches(FlightRecordBatchStream);
+
+impl Batches {
+    pub(crate) fn read(messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static) -> Self {
+        let messages = messages.map_err(|status| FlightError::Tonic(Box::new(status)));
+        Self(FlightRecordBatchStream::new_from_flight_data(messages))
+    }
+
+    /// # Errors
+    /// INVALID_ARGUMENT for messages that are not what the format says; what the stream of messages ended with.
+    pub(crate) async fn next(&mut self) -> Result<Option<RecordBatch>, Status> {
+        // arrow-ipc 59 panics over buffers that reach beyond the message's body. It is not used again after that.
+        let next = AssertUnwindSafe(self.0.try_next()).catch_unwind().await;
+        match next {
+            Ok(Ok(batch)) => Ok(batch),
+            Ok(Err(FlightError::Tonic(status))) => Err(*status),
+            Ok(Err(other)) => Err(Status::invalid_argument(format!("the rows cannot be read: {other}"))),
+            Err(_) => Err(Status::invalid_argument(
+                "the rows cannot be read: a message's header does not fit its body",
+            )),
+        }
+    }
+
+    /// One set of values for each row.
+    pub(crate) async fn parameters(mut self) -> Result<Vec<ParamValues>, Status> {
+        let (mut bound, mut bytes) = (Vec::new(), 0_usize);
+        while let Some(batch) = self.next().await? {
+            // A row without columns, or of nulls, takes no memory in the message, but as a set of values it does.
+            let sets = (batch.num_columns() + 1).saturating_mul(size_of::<ScalarAndMetadata>());
+            bytes = bytes.saturating_add(batch.get_array_memory_size());
+            bytes = bytes.saturating_add(batch.num_rows().saturating_mul(sets));
+            if bytes > PARAMETERS {
+                return Err(Status::resource_exhausted("too many parameters at once; use bulk ingest"));
+            }
+            bound.push(batch);
+        }
+        parameters::rows(&bound)
     }
 }

@@ -1,5 +1,6 @@
 //! A streamed answer that counts what it hands over, breaks where a fault says so, and tells of its end.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio::time::Sleep;
 use tonic::{Code, Status};
 
 use crate::fault::Break;
+use crate::gate::bug;
 use crate::record::{Record, Recorder, StreamEnd, code_name};
 use crate::request::Asked;
 use crate::wire::{Control, Cut};
@@ -132,7 +134,11 @@ impl Stream for Told {
             std::task::ready!(waiting.as_mut().poll(context));
             self.waiting = None;
         }
-        let next = std::task::ready!(self.inner.as_mut().poll_next(context));
+        let inner = AssertUnwindSafe(|| self.inner.as_mut().poll_next(context));
+        let next = match catch_unwind(inner) {
+            Ok(next) => std::task::ready!(next),
+            Err(_) => Some(Err(bug())),
+        };
         match &next {
             Some(Ok(data)) => {
                 self.handed += 1;

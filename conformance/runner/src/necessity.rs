@@ -1,8 +1,9 @@
-//! Is every clause needed? Dropped, it must change some verdict of some defect or variant.
+//! Is every clause needed? Dropped, or asking for a little less, it must change some verdict of some defect or variant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use scenario_model::bundle::Ran;
+use scenario_model::clause::Clause;
 use scenario_model::judge::{Context, judge};
 use scenario_model::load::ResolvedCheck;
 use scenario_model::plan::Permutation;
@@ -19,26 +20,61 @@ pub struct Recording {
     pub traces: Vec<(Permutation, Ran, Trace)>,
 }
 
-/// Clauses whose loss no verdict would show, as `<scenario>#<check> expect 1`.
+/// Clauses whose loss no verdict would show, as `<scenario>#<check> without expect 1`, and those that could ask for less, as
+/// `<scenario>#<check> with max = 2 in expect 1`.
 pub fn unnecessary(recordings: &[Recording], judged_by: &Judge) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for loaded in judged_by.scenarios() {
         let Some(first) = loaded.combinations.first() else { continue };
         for (nth, check) in first.checks.iter().enumerate() {
             for clause in 0..check.requires.len() + check.expect.len() {
-                let noticed = recordings.iter().flat_map(|r| r.traces.iter().map(move |t| (r, t))).any(
-                    |(r, (p, _, trace))| {
-                        p.scenario_id == loaded.id && changes(&p.combination.checks[nth], clause, p, trace, r)
-                    },
-                );
-                if !noticed {
-                    let (kind, at) = place(check, clause);
-                    found.insert(format!("{} {kind} {at}", check.id));
+                let (kind, at) = place(check, clause);
+                let mut unnoticed = weaker(check, clause);
+                for (recording, (permutation, _, trace)) in
+                    recordings.iter().flat_map(|r| r.traces.iter().map(move |t| (r, t)))
+                {
+                    if unnoticed.is_empty() {
+                        break;
+                    }
+                    if permutation.scenario_id != loaded.id {
+                        continue;
+                    }
+                    let check = &permutation.combination.checks[nth];
+                    let context = Context {
+                        scenario: permutation.scenario(),
+                        surface: permutation.surface,
+                        words: &recording.words,
+                    };
+                    let outcome = judge(check, trace, context).outcome;
+                    for (lacks, weaker) in weaker(check, clause) {
+                        if unnoticed.contains_key(&lacks) && judge(&weaker, trace, context).outcome != outcome
+                        {
+                            unnoticed.remove(&lacks);
+                        }
+                    }
                 }
+                found.extend(unnoticed.into_keys().map(|lacks| format!("{} {lacks} {kind} {at}", check.id)));
             }
         }
     }
     found
+}
+
+/// The check without this clause, and with each that asks for less in its place.
+fn weaker(check: &ResolvedCheck, clause: usize) -> BTreeMap<String, ResolvedCheck> {
+    let with = |instead: Option<Clause>| {
+        let mut weaker = check.clone();
+        let (clauses, at) = match clause.checked_sub(check.requires.len()) {
+            Some(at) => (&mut weaker.expect, at),
+            None => (&mut weaker.requires, clause),
+        };
+        clauses.splice(at..=at, instead);
+        weaker
+    };
+    let asked = check.requires.iter().chain(&check.expect).nth(clause);
+    let looser = asked.into_iter().flat_map(Clause::looser);
+    let looser = looser.map(|(lacks, clause)| (format!("with {lacks} in"), with(Some(clause))));
+    std::iter::once(("without".to_owned(), with(None))).chain(looser).collect()
 }
 
 fn place(check: &ResolvedCheck, clause: usize) -> (&'static str, usize) {
@@ -46,21 +82,4 @@ fn place(check: &ResolvedCheck, clause: usize) -> (&'static str, usize) {
         Some(at) => ("expect", at + 1),
         None => ("requires", clause + 1),
     }
-}
-
-fn changes(
-    check: &ResolvedCheck,
-    clause: usize,
-    permutation: &Permutation,
-    trace: &Trace,
-    recording: &Recording,
-) -> bool {
-    let mut weaker = check.clone();
-    match clause.checked_sub(check.requires.len()) {
-        Some(at) => drop(weaker.expect.remove(at)),
-        None => drop(weaker.requires.remove(clause)),
-    }
-    let context =
-        Context { scenario: permutation.scenario(), surface: permutation.surface, words: &recording.words };
-    judge(check, trace, context).outcome != judge(&weaker, trace, context).outcome
 }

@@ -284,6 +284,65 @@ impl Clause {
         }
     }
 
+    /// The clauses that ask for a little less than this one, each with what it lacks. Whatever meets this clause meets all of them.
+    /// A clause of which one is as good asks for more than it can show.
+    pub fn looser(&self) -> Vec<(String, Self)> {
+        match self {
+            Self::Step { step, outcome, within, mentions, says } => {
+                let again =
+                    |within: Option<Seconds>, mentions: Option<&String>, says: Option<&String>| Self::Step {
+                        step: step.clone(),
+                        outcome: *outcome,
+                        within,
+                        mentions: mentions.cloned(),
+                        says: says.cloned(),
+                    };
+                let (word, text) = (mentions.as_ref(), says.as_ref());
+                let slower = within.map(|t| {
+                    let twice = Seconds(t.0 * 2.0);
+                    (format!("within {twice}"), again(Some(twice), word, text))
+                });
+                // What a warning is about is what makes it one.
+                let wordless = word.filter(|_| *outcome == Outcome::Error);
+                let wordless =
+                    wordless.map(|w| (format!("without mentions `{w}`"), again(*within, None, text)));
+                let silent = text.map(|t| (format!("without says `{t}`"), again(*within, word, None)));
+                [slower, wordless, silent].into_iter().flatten().collect()
+            }
+            Self::Count { events, count } => {
+                let counted = |count| Self::Count { events: events.clone(), count };
+                let more = count.max.map(|max| max + 1);
+                let more =
+                    more.map(|max| (format!("max = {max}"), counted(Count { max: Some(max), ..*count })));
+                // One that asks for none at all is the same as no clause.
+                let fewer = count.min.checked_sub(1).filter(|min| *min > 0 || count.max.is_some());
+                let fewer = fewer.map(|min| (format!("min = {min}"), counted(Count { min, ..*count })));
+                let among_more = events.wider().into_iter().filter(|_| count.max.is_none());
+                let among_more =
+                    among_more.map(|(lacks, events)| (lacks, Self::Count { events, count: *count }));
+                more.into_iter().chain(fewer).chain(among_more).collect()
+            }
+            Self::Every { events, expect } => {
+                let each = |expect| Self::Every { events: events.clone(), expect };
+                let mut looser = Vec::new();
+                for (field, expectation) in expect {
+                    let others = expect.iter().filter(|(f, _)| *f != field);
+                    let others: BTreeMap<_, _> = others.map(|(f, e)| (f.clone(), e.clone())).collect();
+                    if !others.is_empty() {
+                        looser.push((format!("without `{field}`"), each(others.clone())));
+                    }
+                    for wider in expectation.wider() {
+                        let mut expect = others.clone();
+                        let lacks = format!("`{field}` {wider}");
+                        expect.insert(field.clone(), wider);
+                        looser.push((lacks, each(expect)));
+                    }
+                }
+                looser
+            }
+        }
+    }
+
     /// A verdict over it depends on when things happened.
     pub fn is_about_time(&self) -> bool {
         match self {
@@ -291,6 +350,31 @@ impl Clause {
             Self::Count { count, .. } => count.max.is_some(),
             Self::Every { expect, .. } => expect.keys().any(|field| field.ends_with("_ms")),
         }
+    }
+}
+
+impl Selection {
+    /// Selections of at least the same events, each with what it lacks.
+    fn wider(&self) -> Vec<(String, Self)> {
+        let anywhen = self.window.as_ref();
+        let anywhen = anywhen.map(|w| (format!("without in `{w}`"), Self { window: None, ..self.clone() }));
+        let without = self.filter.keys().map(|field| {
+            let mut filter = self.filter.clone();
+            filter.remove(field);
+            (format!("without where `{field}`"), Self { filter, ..self.clone() })
+        });
+        anywhen.into_iter().chain(without).collect()
+    }
+}
+
+impl Expectation {
+    /// Bounds twice as far from zero, one at a time; at least by one.
+    fn wider(&self) -> Vec<Self> {
+        let Self::Between { min, max } = *self else { return Vec::new() };
+        let by = |bound: f64| bound.abs().max(1.0);
+        let lower = min.map(|bound| Self::Between { min: Some(bound - by(bound)), max });
+        let higher = max.map(|bound| Self::Between { min, max: Some(bound + by(bound)) });
+        lower.into_iter().chain(higher).collect()
     }
 }
 

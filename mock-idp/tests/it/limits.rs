@@ -1,7 +1,5 @@
 //! What the control API and the endpoints refuse, and say why.
 
-use std::time::Duration;
-
 use mock_idp::{Admin, Config, MockIdp, Surroundings};
 use serde_json::{Value, json};
 
@@ -107,7 +105,7 @@ async fn who_closes_the_only_port_is_warned_and_for_how_long() {
     );
     let back = async {
         while rig.http.get(rig.url("/_mock/status")).send().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(crate::rig::LIMIT, back).await.expect("the port is open again");

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use crate::rig::{client, part, text};
 use crate::running::{Running, command, ended};
@@ -105,7 +104,9 @@ fn send(running: &Running, signal: rustix::process::Signal) {
 
 #[tokio::test]
 async fn a_second_interrupt_ends_it_at_once() {
-    let mut running = Running::start(&[], &[]);
+    let (log, writer) = std::io::pipe().unwrap();
+    let mut running = Running::start_with_stderr(&[], writer.into());
+    let mut log = BufReader::new(log).lines().map(Result::unwrap);
     let control = |path: &str| format!("{}/_mock/{path}", running.origin);
     client().post(control("faults")).body(r#"{"fault":"hang"}"#).send().await.unwrap();
     let form = [("grant_type", "client_credentials")];
@@ -116,44 +117,29 @@ async fn a_second_interrupt_ends_it_at_once() {
     while hit().await[0]["hits"] == 0 {
         tokio::task::yield_now().await;
     }
-    let began = Instant::now();
-    let mut sent = 0;
-    let status = loop {
-        if let Some(status) = running.child.try_wait().unwrap() {
-            break status;
-        }
-        // Two that come at the same time count as one.
-        if sent < 2 || began.elapsed() < Duration::from_secs(4) {
-            send(&running, rustix::process::Signal::INT);
-            sent += 1;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
-    assert_eq!(status.code(), Some(1));
+    send(&running, rustix::process::Signal::INT);
+    // Two that come at the same time count as one.
+    log.find(|line| line.contains("once more ends it at once")).unwrap();
+    send(&running, rustix::process::Signal::INT);
+    // Had it waited for the answer that hangs, or for as long as it waits at all, it would have ended well.
+    assert_eq!(running.child.wait().unwrap().code(), Some(1));
+    log.find(|line| line.contains("ended before all answers were out")).unwrap();
     assert!(asked.await.unwrap().is_err());
 }
 
 #[test]
 fn a_hangup_without_a_file_is_answered_once() {
-    let mut program = command(&[]);
-    program.args(["--port", "0"]).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = program.spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    lines.find(|l| l.as_ref().is_ok_and(|l| l.contains("control"))).unwrap().unwrap();
-    let log = BufReader::new(child.stderr.take().unwrap());
-    let mut log = log.lines().map(Result::unwrap);
-    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
-    let kill = |signal| rustix::process::kill_process(pid, signal).unwrap();
-    kill(rustix::process::Signal::HUP);
+    let (log, writer) = std::io::pipe().unwrap();
+    let mut running = Running::start_with_stderr(&["--log", "debug"], writer.into());
+    let mut log = BufReader::new(log).lines().map(Result::unwrap);
+    send(&running, rustix::process::Signal::HUP);
     let first = log.find(|l| l.contains("no configuration file")).unwrap();
-    assert!(first.contains("--config"), "{first}");
-    kill(rustix::process::Signal::HUP);
-    std::thread::sleep(Duration::from_millis(100));
-    kill(rustix::process::Signal::TERM);
-    let rest: Vec<String> = log.collect();
-    assert!(!rest.iter().any(|l| l.contains("no configuration file") || l.contains("reloaded")), "{rest:?}");
-    assert!(child.wait().unwrap().success());
+    assert!(first.contains("WARN") && first.contains("--config"), "{first}");
+    send(&running, rustix::process::Signal::HUP);
+    let second = log.find(|l| l.contains("no configuration file") || l.contains("reloaded")).unwrap();
+    assert!(second.contains("DEBUG") && !second.contains("reloaded"), "{second}");
+    send(&running, rustix::process::Signal::TERM);
+    assert!(running.child.wait().unwrap().success());
 }
 
 /// `check` says so, and a start does not get further.

@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Int64Array, NullArray, RecordBatch, StringArray};
+use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{
-    CommandStatementIngest, TableDefinitionOptions, TableExistsOption, TableNotExistOption,
+    CommandStatementIngest, ProstMessageExt as _, TableDefinitionOptions, TableExistsOption,
+    TableNotExistOption,
 };
-use flightsql_server::{Engine, Limits, Record};
-use futures::stream;
+use arrow_flight::{FlightData, FlightDescriptor};
+use flightsql_server::{Code, Engine, Limits, Record};
+use futures::{TryStreamExt as _, stream};
+use prost::Message as _;
 use tonic::transport::Channel;
 
-use crate::site::{Site, text};
+use crate::site::{Site, TOKEN, text};
 
 async fn run(client: &mut FlightSqlServiceClient<Channel>, sql: &str) -> i64 {
     client.execute_update(sql.to_owned(), None).await.unwrap()
@@ -118,4 +122,39 @@ async fn tables_of_clients_stay_within_their_memory() {
     let endless = "CREATE TABLE big AS SELECT * FROM generate_series(1, 1000000000000)";
     let refused = client.execute_update(endless.to_owned(), None).await.unwrap_err();
     assert!(refused.to_string().contains("more memory than they may"), "{refused}");
+}
+
+#[tokio::test]
+async fn rows_that_do_not_fit_their_header_are_refused_and_the_connection_stays() {
+    let site = Site::start().await;
+    let client = &mut site.client().await;
+    let rows = FlightDataEncoderBuilder::new().build(stream::iter([Ok(people(3))]));
+    let mut messages: Vec<FlightData> = rows.try_collect().await.unwrap();
+    let command = ingest(TableNotExistOption::Create, TableExistsOption::Fail).as_any().encode_to_vec();
+    messages[0].flight_descriptor = Some(FlightDescriptor::new_cmd(command));
+    // The buffers of the batch reach beyond what came.
+    messages[1].data_body = messages[1].data_body.slice(..8);
+    let mut put = tonic::Request::new(stream::iter(messages));
+    put.metadata_mut().insert("authorization", format!("Bearer {TOKEN}").parse().unwrap());
+    let refused = client.inner_mut().do_put(put).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    let end = site.records.wait_for(|record| match record {
+        Record::StreamEnd(end) if end.method == "DoPut" => Some((end.code.clone(), end.aborted_by_peer)),
+        _ => None,
+    });
+    assert_eq!(end.await, ("INVALID_ARGUMENT".to_owned(), false));
+    assert_eq!(text(client, "SELECT 1").await, "1");
+    let connections = site.records.all().into_iter().filter(|r| matches!(r, Record::Contact { .. })).count();
+    assert_eq!(connections, 1);
+}
+
+#[tokio::test]
+async fn so_many_rows_of_nothing_are_no_parameters() {
+    let site = Site::start().await;
+    let mut client = site.client().await;
+    let mut select = client.prepare("SELECT ?".to_owned(), None).await.unwrap();
+    let nulls: ArrayRef = Arc::new(NullArray::new(1 << 40));
+    select.set_parameters(RecordBatch::try_from_iter([("$1", nulls)]).unwrap()).unwrap();
+    let refused = select.execute().await.unwrap_err().to_string();
+    assert!(refused.contains("too many parameters at once"), "{refused}");
 }

@@ -76,7 +76,7 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
         problems.extend(unseen(&matrix, &catalogue, &part));
         let unnecessary = necessity::unnecessary(&recordings, &judge);
         let unnecessary = unnecessary.into_iter().filter(|clause| part.holds(clause));
-        problems.extend(unnecessary.map(|clause| format!("without {clause} every verdict stays the same")));
+        problems.extend(unnecessary.map(|clause| format!("every verdict stays the same: {clause}")));
     }
     let judged = judging.elapsed();
 
