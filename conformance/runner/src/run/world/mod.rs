@@ -1,5 +1,8 @@
 //! Issuers and server of one permutation: started from a scenario, changed by its steps, stopped when dropped.
 
+mod issuer;
+mod server;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,18 +10,16 @@ use std::time::Duration;
 use flightsql_server as flight;
 use mock_idp as idp;
 use scenario_model::call::SubjectKind;
-use scenario_model::provider::Provider;
-use scenario_model::scenario::{
-    Auth, Issuer, IssuerFault, IssuerName, Location, Scenario, ServerName, Session, TlsTrouble, TlsVersion,
-    WorldSet,
-};
+use scenario_model::scenario::{Issuer, IssuerFault, IssuerName, Scenario, Session, WorldSet};
 
 use crate::canary::{Canaries, CanaryMaker};
 use crate::recorder::Recorder;
 use crate::render::{CaFile, SessionFacts};
 use crate::run::faults::{self, Filling};
 use crate::run::resource::Resource;
-use crate::run::translate::{IssuerNotes, ServerNotes, SessionNotes, Translator};
+use crate::run::translate::{IssuerNotes, SessionNotes, Translator};
+use issuer::issuer_config;
+use server::{path_of, settle_locations, start_server};
 
 /// What all worlds of a process share, because it costs time to make.
 pub struct Shared {
@@ -440,254 +441,8 @@ fn session_notes(session: &Session, issuer: &str, facts: &SessionFacts) -> Sessi
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "everything that an issuer of a world depends on")]
-fn issuer_config(
-    shared: &Shared,
-    name: &str,
-    settings: &Issuer,
-    lifetime: u64,
-    spec: &WorldSpec,
-    facts: &BTreeMap<String, SessionFacts>,
-    translator: &Arc<Translator>,
-    elsewhere: &[idp::OtherOrigin; 2],
-) -> Result<idp::Config, WorldError> {
-    use scenario_model::scenario::{Alg, ClientAuth, Required, Scheme, TokenForm};
-    let notes = translator.clone();
-    let mut config = idp::Config::new(shared.keys.clone(), Arc::new(move |record| notes.issuer(&record)));
-    config.name = name.to_owned();
-    config.scheme = match settings.scheme {
-        Scheme::Https => idp::Scheme::Https(match settings.tls_version {
-            Some(version) => shared.ca.server_config_of(protocol(version), &[b"h2", b"http/1.1"]),
-            None => shared.idp_tls.clone(),
-        }),
-        Scheme::Http => idp::Scheme::Http,
-    };
-    config.path.clone_from(&settings.path);
-    let tls_fault = settings.fault.iter().any(|fault| fault.tls.is_some());
-    config.listeners = if settings.own_ports || settings.stall.is_some() || tls_fault {
-        idp::Listeners::PerEndpoint
-    } else {
-        idp::Listeners::Shared
-    };
-    match settings.profile {
-        Some(provider) => like_provider(&mut config, provider, settings)?,
-        None => {
-            config.trailing_slash = settings.trailing_slash;
-            config.quirks.token_on_another_host = settings.token_on_another_host;
-            config.client_auth = match settings.client_auth {
-                ClientAuth::Any => idp::ClientAuth::Any,
-                ClientAuth::Basic => idp::ClientAuth::BasicOnly,
-                ClientAuth::Post => idp::ClientAuth::PostOnly,
-            };
-            config.token.format = match settings.token {
-                TokenForm::Jwt => idp::TokenFormat::Jwt,
-                TokenForm::Opaque => idp::TokenFormat::Opaque,
-            };
-            config.token.alg = match settings.alg {
-                Alg::RS256 => idp::Alg::Rs256,
-                Alg::ES256 => idp::Alg::Es256,
-            };
-            config.token.lifetime = Duration::from_secs(lifetime);
-            config.token.audience = AUDIENCE.to_owned();
-            config.token.require_audience = settings.require.contains(&Required::Audience);
-            config.token.require_scope = settings.require.contains(&Required::Scope);
-        }
-    }
-    // Two sessions of one client are one client.
-    let secrets: BTreeMap<&str, &str> = spec
-        .sessions
-        .iter()
-        .filter(|(_, issuer)| issuer == name)
-        .map(|(session, _)| &facts[&session.id])
-        .map(|facts| (facts.client_id.as_str(), facts.registered_secret.as_str()))
-        .collect();
-    let clients = secrets.into_iter().map(|(id, secret)| idp::Client {
-        id: id.to_owned(),
-        secret: idp::Secret::new(secret.to_owned()),
-        ..idp::Client::default()
-    });
-    config.clients = idp::Clients::Registered(clients.collect());
-    config.faults = faults::of_issuer(settings, &early_filling(elsewhere, first_secret(spec, name, facts)));
-    Ok(config)
-}
-
-/// What only a resource server has to cope with: a token without `aud` is no matter of a client.
-const OF_THE_RESOURCE_SERVER: [(Provider, &str); 1] = [(Provider::Cognito, "no-aud")];
-
-fn like_provider(config: &mut idp::Config, provider: Provider, settings: &Issuer) -> Result<(), WorldError> {
-    let left_out = OF_THE_RESOURCE_SERVER.iter().filter(|(of, _)| *of == provider).map(|(_, quirk)| *quirk);
-    let without: Vec<String> =
-        settings.without.iter().map(|quirk| quirk.as_str()).chain(left_out).map(str::to_owned).collect();
-    idp::file::like_provider(config, provider.as_str(), &without)?;
-    if config.token.audience == idp::TokenConfig::default().audience {
-        config.token.audience = AUDIENCE.to_owned();
-    }
-    if settings.path.is_empty() {
-        let example =
-            idp::profile::find(provider.as_str()).map_err(idp::file::ConfigError::from)?.example_issuer;
-        let suffix = &config.paths.issuer;
-        config.path = example.strip_suffix(suffix.as_str()).unwrap_or(&example).to_owned();
-    }
-    Ok(())
-}
-
 /// The client secret of the first session of an issuer.
 fn first_secret(spec: &WorldSpec, issuer: &str, facts: &BTreeMap<String, SessionFacts>) -> String {
     let first = spec.sessions.iter().find(|(_, name)| name == issuer);
     first.map(|(session, _)| facts[&session.id].client_secret.clone()).unwrap_or_default()
-}
-
-async fn start_server(
-    shared: &Shared,
-    spec: &WorldSpec,
-    facts: &BTreeMap<String, SessionFacts>,
-    issuers: &BTreeMap<String, idp::MockIdp>,
-    audiences: &BTreeMap<String, String>,
-    translator: &Arc<Translator>,
-    header_canary: &str,
-) -> Result<flight::FlightSqlServer, WorldError> {
-    let using = |wanted: Auth| {
-        let uses = move |s: &Session| s.auth == wanted || s.also.contains(&wanted);
-        spec.sessions.iter().filter(move |(s, _)| uses(s)).map(|(s, _)| &facts[&s.id])
-    };
-    let mut trusted = Vec::new();
-    for (name, issuer) in issuers {
-        let mut audiences: Vec<String> = vec![AUDIENCE.to_owned(), audiences[name].clone()];
-        audiences.extend(spec.sessions.iter().filter_map(|(s, _)| s.oauth.audience.clone()));
-        audiences.sort();
-        audiences.dedup();
-        for audience in audiences {
-            trusted.push(flight::TrustedIssuer {
-                issuer: issuer.issuer(),
-                discovery_url: healthy_discovery(issuer),
-                audience,
-                algorithms: vec![flight::Algorithm::RS256, flight::Algorithm::ES256],
-                leeway: Duration::ZERO,
-            });
-        }
-    }
-    let (handshake, more_faults) = faults::handshake(spec.server.handshake);
-    let notes = translator.clone();
-    let config = flight::Config {
-        listeners: facts.keys().cloned().collect(),
-        tls: (!spec.server.plaintext).then(|| match spec.server.tls_version {
-            Some(version) => shared.ca.server_config_of(protocol(version), &[b"h2"]),
-            None => shared.flight_tls.clone(),
-        }),
-        engine: shared.engine.clone(),
-        ways_in: flight::WaysIn {
-            anonymous: spec.server.anonymous || using(Auth::None).next().is_some(),
-            basic: using(Auth::Basic)
-                .map(|f| (f.username.clone(), flight::Secret::new(f.password.clone())))
-                .collect(),
-            static_tokens: using(Auth::Token).map(|f| flight::Secret::new(f.token.clone())).collect(),
-            oauth: trusted,
-            handshake,
-            ..flight::WaysIn::default()
-        },
-        locations: Vec::new(),
-        http2: flight::Http2::default(),
-        faults: faults::headers(&spec.server.headers, header_canary)
-            .into_iter()
-            .chain(faults::of_server(&spec.server.fault))
-            .chain(more_faults)
-            .collect(),
-        rendezvous: spec.server.rendezvous.as_ref().map(faults::rendezvous),
-        issuer_tls: shared.issuer_tls.clone(),
-        recorder: Arc::new(move |record| notes.server(&record)),
-        other_tls: spec
-            .server
-            .tls
-            .map(|trouble| other_tls(shared, trouble))
-            .into_iter()
-            .flat_map(|tls| on_main(spec).map(move |id| (id.to_owned(), tls.clone())))
-            .collect(),
-    };
-    let notes = ServerNotes { plaintext: spec.server.plaintext };
-    translator.add_server(notes);
-    Ok(flight::FlightSqlServer::start(config).await?)
-}
-
-/// The sessions of the server `main`.
-fn on_main(spec: &WorldSpec) -> impl Iterator<Item = &str> {
-    spec.sessions.iter().filter(|(s, _)| s.server == ServerName::Main).map(|(s, _)| s.id.as_str())
-}
-
-fn other_tls(shared: &Shared, trouble: TlsTrouble) -> flight::ListenerTls {
-    let Some(fault) = faults::tls_fault(trouble) else {
-        return flight::ListenerTls::With(shared.flight_tls.clone());
-    };
-    match (fault, shared.ca.faulty(fault, &[b"h2"])) {
-        (_, Some(config)) => flight::ListenerTls::With(config),
-        (idp::TlsFault::OldVersion, None) => flight::ListenerTls::Answer(&idp::tls::OLD_SERVER_HELLO),
-        (_, None) => flight::ListenerTls::Missing,
-    }
-}
-
-fn protocol(version: TlsVersion) -> &'static rustls::SupportedProtocolVersion {
-    match version {
-        TlsVersion::V12 => &rustls::version::TLS12,
-        TlsVersion::V13 => &rustls::version::TLS13,
-    }
-}
-
-/// Tells the server where its results are; starts the other server if that is where.
-async fn settle_locations(
-    shared: &Shared,
-    spec: &WorldSpec,
-    server: &flight::FlightSqlServer,
-    translator: &Arc<Translator>,
-) -> Result<Option<flight::FlightSqlServer>, WorldError> {
-    let Some(location) = spec.server.location else { return Ok(None) };
-    let other = match location {
-        Location::ReuseConnection | Location::OwnAddress => None,
-        Location::OtherHost | Location::OwnAddressAsUser | Location::Plaintext => {
-            let notes = translator.clone();
-            let recorder = Arc::new(move |record: flight::Record| notes.flight_elsewhere(&record));
-            let mut config = flight::Config::new(shared.engine.clone(), recorder);
-            config.ways_in.anonymous = true;
-            config.tls = (location != Location::Plaintext).then(|| shared.flight_tls.clone());
-            Some(flight::FlightSqlServer::start(config).await?)
-        }
-    };
-    let there = other.as_ref().and_then(|server| server.port("main")).unwrap_or_default();
-    for session in on_main(spec) {
-        let here = server.port(session).expect("a listener for each session");
-        let own = if spec.server.plaintext { "grpc+tcp" } else { "grpc+tls" };
-        let uri = match location {
-            Location::ReuseConnection => "arrow-flight-reuse-connection://?".to_owned(),
-            Location::OwnAddress => format!("{own}://127.0.0.1:{here}"),
-            Location::OtherHost => format!("grpc+tls://localhost:{there}"),
-            Location::OwnAddressAsUser => format!("grpc+tls://127.0.0.1:{here}@localhost:{there}"),
-            Location::Plaintext => format!("grpc+tcp://127.0.0.1:{there}"),
-        };
-        server.set_locations(session, vec![uri]);
-    }
-    Ok(other)
-}
-
-/// The document where no fault reaches it.
-fn healthy_discovery(issuer: &idp::MockIdp) -> String {
-    let back = issuer.back_channel();
-    let origin = back.strip_suffix(&path_of(&back)).unwrap_or(&back);
-    format!("{origin}{}", path_of(&issuer.discovery_url()))
-}
-
-fn path_of(url: &str) -> String {
-    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
-    after_scheme.find('/').map_or("/", |at| &after_scheme[at..]).to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_provider_of_a_scenario_has_a_profile() {
-        for provider in Provider::ALL {
-            let mut config = idp::Config::default();
-            let result = like_provider(&mut config, provider, &Issuer::default());
-            result.unwrap_or_else(|e| panic!("{}: {e}", provider.as_str()));
-        }
-    }
 }
