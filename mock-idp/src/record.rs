@@ -55,9 +55,22 @@ pub enum Record {
         status: Option<u16>,
         /// The `Authorization` header.
         authorization: Option<Secret>,
+        /// The faults that it met, by the names that they are set with.
+        faults: Vec<String>,
     },
     /// A request to the token endpoint.
     Token(Box<TokenRequest>),
+    /// A request met a fault. Told when it does: its own record comes with its answer, and may not come at all.
+    Fault {
+        /// The issuer's label.
+        issuer: String,
+        /// What was asked for.
+        endpoint: Endpoint,
+        /// The name that the fault is set with.
+        fault: String,
+        /// The other side's port.
+        peer_port: u16,
+    },
     /// A connection ended.
     Closed {
         /// The issuer's label.
@@ -185,6 +198,8 @@ pub struct TokenRequest {
     pub error: Option<String>,
     /// The token that was issued.
     pub granted: Option<IssuedToken>,
+    /// The faults that it met, by the names that they are set with.
+    pub faults: Vec<String>,
     /// When the request was read.
     #[serde(skip)]
     pub arrived: Instant,

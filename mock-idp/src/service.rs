@@ -196,6 +196,14 @@ async fn at_issuer(
         grant: call.param("grant_type"),
         now: issuer.clock.now(),
     });
+    for hit in &hits.0 {
+        (config.recorder)(Record::Fault {
+            issuer: host.label(issuer),
+            endpoint: call.endpoint,
+            fault: catalogue::name_of(&hit.kind),
+            peer_port: call.peer.port,
+        });
+    }
     let asked = Asked { host, issuer, config: &config, place: &place, call, hits: &hits };
     let instead = if hits.0.is_empty() { None } else { stand_in(&asked) };
     let stood_in = if instead.is_some() { StoodIn::Yes } else { StoodIn::No };
@@ -337,6 +345,7 @@ impl Exchanged<'_> {
     fn tell(&self, issuer: &Issuer, stood_in: StoodIn) {
         let (call, answer) = (self.call, self.answer);
         let status = self.status.map(|s| s.as_u16());
+        let faults = self.hits.0.iter().map(|hit| catalogue::name_of(&hit.kind)).collect();
         let record = if call.endpoint == Endpoint::Token {
             let param = |name: &str| call.params.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
             Record::Token(Box::new(TokenRequest {
@@ -354,6 +363,7 @@ impl Exchanged<'_> {
                 status,
                 error: answer.error.clone().filter(|_| stood_in == StoodIn::No),
                 granted: answer.granted.clone().filter(|_| status == Some(200)),
+                faults,
                 arrived: self.arrived,
                 peer_port: call.peer.port,
             }))
@@ -366,6 +376,7 @@ impl Exchanged<'_> {
                 peer_port: call.peer.port,
                 status,
                 authorization: call.header(&header::AUTHORIZATION).map(Secret::new),
+                faults,
             }
         };
         (issuer.config().recorder)(record);

@@ -111,6 +111,25 @@ pub enum FaultKind {
     WrongToken(Secret),
 }
 
+impl FaultKind {
+    /// Its word in records.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Status { .. } => "status",
+            Self::Silence => "silence",
+            Self::Delay(_) => "delay",
+            Self::Slow(_) => "slow",
+            Self::Stall(_) => "stall",
+            Self::Reset(_) => "reset",
+            Self::Disconnect(_) => "disconnect",
+            Self::GoAway => "go-away",
+            Self::Headers(_) => "headers",
+            Self::NoToken => "no-token",
+            Self::WrongToken(_) => "wrong-token",
+        }
+    }
+}
+
 /// A moment of a streamed answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
@@ -164,6 +183,8 @@ pub(crate) struct Effects {
     pub(crate) breaks: Option<(usize, Break)>,
     /// What a Handshake gives instead of its token.
     pub(crate) token: Option<Option<Secret>>,
+    /// The words of the faults that hit.
+    pub(crate) met: Vec<&'static str>,
 }
 
 /// The faults of a server, with how often each has been met.
@@ -183,6 +204,7 @@ impl Faults {
             let nth = *met;
             *met += 1;
             if nth >= fault.after && fault.times.is_none_or(|times| nth < fault.after + times) {
+                effects.met.push(fault.kind.as_str());
                 add(&mut effects, &fault.kind);
             }
         }

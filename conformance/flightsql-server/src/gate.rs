@@ -105,7 +105,7 @@ impl Gate {
             let method = format!("{:?}", head.method);
             (self.shared.recorder)(Record::Rendezvous { method, parties });
         }
-        let Effects { silence, delay, slow, go_away, headers, breaks, token } =
+        let Effects { silence, delay, slow, go_away, headers, breaks, token, met } =
             self.shared.faults.hit(&Target {
                 method: head.method,
                 is_statement,
@@ -114,6 +114,7 @@ impl Gate {
                 credentials: &head.credentials,
                 listener: head.listener,
             });
+        teller.met(met);
         if let Some(control) = &head.control {
             headers.iter().for_each(|(name, value)| control.add_header(name, value));
             if go_away {

@@ -33,6 +33,18 @@ pub enum Record {
     Rpc(Box<Rpc>),
     /// A call ended. One for each [`Record::Rpc`].
     StreamEnd(StreamEnd),
+    /// A call met a fault. Told when it does: the call's end may be long after.
+    Fault {
+        /// Number of the call.
+        rpc: u64,
+        /// The listener's label.
+        listener: String,
+        /// The gRPC method.
+        method: String,
+        /// `status`, `silence`, `delay`, `slow`, `stall`, `reset`, `disconnect`, `go-away`, `headers`, `no-token` or
+        /// `wrong-token`.
+        fault: &'static str,
+    },
     /// So many callers were inside at once.
     Rendezvous {
         /// The gRPC method.

@@ -37,6 +37,15 @@ impl EndTeller {
         }
     }
 
+    /// Tells of the faults that hit the call.
+    pub(crate) fn met(&self, faults: Vec<&'static str>) {
+        for fault in faults {
+            let Some(StreamEnd { rpc, listener, method, .. }) = &self.end else { return };
+            let (listener, method) = (listener.clone(), method.clone());
+            (self.recorder)(Record::Fault { rpc: *rpc, listener, method, fault });
+        }
+    }
+
     /// What the call turned out to ask for.
     pub(crate) fn asked(&mut self, asked: Asked) {
         if let Some(end) = &mut self.end {

@@ -292,7 +292,7 @@ pub struct RequirementsArgs {
 /// Arguments of `selftest`.
 #[derive(Debug, Args)]
 pub struct SelftestArgs {
-    /// Only these defects and variants; may be repeated.
+    /// Only these defects, variants and wrong worlds (`world:untroubled`); may be repeated.
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
     #[command(flatten)]
@@ -306,6 +306,9 @@ pub struct SelftestArgs {
     /// part of it is new.
     #[arg(long, value_name = "FILE")]
     pub write_matrix: Option<PathBuf>,
+    /// Write the words and bounds of clauses that could ask for less without a verdict that shows it.
+    #[arg(long, value_name = "FILE")]
+    pub loose: Option<PathBuf>,
     /// How many permutations work at once.
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,

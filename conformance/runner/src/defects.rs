@@ -9,6 +9,7 @@ use scenario_model::verdict::Outcome;
 
 use crate::operator::OperatorError;
 use crate::output;
+use crate::run::world::Mutation;
 use crate::selftest::{self, Matrix};
 use crate::server_defects;
 
@@ -40,6 +41,13 @@ pub fn page(matrix: &Matrix) -> String {
     );
     for defect in ServerDefect::ALL {
         line(&mut out, matrix, &server_defects::name(Some(*defect)), defect.name(), defect.describe());
+    }
+    out.push_str(
+        "\n## Worlds that are wrong\n\nThe correct client in a world that is not as the scenario says. No scenario that is about what is wrong there may \
+         pass: a check that does would believe anything.\n\n| world | what is wrong | checks that fail or warn |\n|---|---|---|\n",
+    );
+    for mutation in Mutation::ALL {
+        line(&mut out, matrix, &selftest::world_name(mutation), mutation.name(), mutation.describe());
     }
     out
 }

@@ -20,16 +20,27 @@ pub struct Recording {
     pub traces: Vec<(Permutation, Ran, Trace)>,
 }
 
-/// Clauses whose loss no verdict would show, as `<scenario>#<check> without expect 1`, and those that could ask for less, as
-/// `<scenario>#<check> with max = 2 in expect 1`.
-pub fn unnecessary(recordings: &[Recording], judged_by: &Judge) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+/// What no verdict would show.
+#[derive(Debug, Default)]
+pub struct Unnoticed {
+    /// Clauses that could be gone, as `<scenario>#<check> without expect 1`.
+    pub dropped: BTreeSet<String>,
+    /// Clauses that could ask for less, as `<scenario>#<check> with max = 2 in expect 1`.
+    pub loosened: BTreeSet<String>,
+    /// In so many ways clauses were loosened.
+    pub tried: usize,
+}
+
+/// Drops every clause, and loosens it by one word or one bound at a time (see [`Clause::looser`]).
+pub fn unnoticed(recordings: &[Recording], judged_by: &Judge) -> Unnoticed {
+    let mut found = Unnoticed::default();
     for loaded in judged_by.scenarios() {
         let Some(first) = loaded.combinations.first() else { continue };
         for (nth, check) in first.checks.iter().enumerate() {
             for clause in 0..check.requires.len() + check.expect.len() {
                 let (kind, at) = place(check, clause);
                 let mut unnoticed = weaker(check, clause);
+                found.tried += unnoticed.len() - 1;
                 for (recording, (permutation, _, trace)) in
                     recordings.iter().flat_map(|r| r.traces.iter().map(move |t| (r, t)))
                 {
@@ -53,12 +64,18 @@ pub fn unnecessary(recordings: &[Recording], judged_by: &Judge) -> BTreeSet<Stri
                         }
                     }
                 }
-                found.extend(unnoticed.into_keys().map(|lacks| format!("{} {lacks} {kind} {at}", check.id)));
+                for lacks in unnoticed.into_keys() {
+                    let among = if lacks == DROPPED { &mut found.dropped } else { &mut found.loosened };
+                    among.insert(format!("{} {lacks} {kind} {at}", check.id));
+                }
             }
         }
     }
     found
 }
+
+/// What is said of a clause that is gone.
+const DROPPED: &str = "without";
 
 /// The check without this clause, and with each that asks for less in its place.
 fn weaker(check: &ResolvedCheck, clause: usize) -> BTreeMap<String, ResolvedCheck> {
@@ -74,7 +91,7 @@ fn weaker(check: &ResolvedCheck, clause: usize) -> BTreeMap<String, ResolvedChec
     let asked = check.requires.iter().chain(&check.expect).nth(clause);
     let looser = asked.into_iter().flat_map(Clause::looser);
     let looser = looser.map(|(lacks, clause)| (format!("with {lacks} in"), with(Some(clause))));
-    std::iter::once(("without".to_owned(), with(None))).chain(looser).collect()
+    std::iter::once((DROPPED.to_owned(), with(None))).chain(looser).collect()
 }
 
 fn place(check: &ResolvedCheck, clause: usize) -> (&'static str, usize) {

@@ -51,6 +51,9 @@ pub enum Fact {
     /// A token request.
     #[serde(rename = "issuer.token")]
     IssuerToken(IssuerToken),
+    /// A request met a fault of the scenario, whatever comes of it.
+    #[serde(rename = "issuer.fault")]
+    IssuerFault(IssuerTrouble),
     /// A request to the protected HTTP endpoint.
     #[serde(rename = "resource.request")]
     ResourceRequest(ResourceRequest),
@@ -66,6 +69,9 @@ pub enum Fact {
     /// The head of a call was judged by the Flight SQL server.
     #[serde(rename = "server.rpc")]
     ServerRpc(ServerRpc),
+    /// A call met a fault of the scenario, whatever comes of it.
+    #[serde(rename = "server.fault")]
+    ServerFault(ServerTrouble),
     /// So many callers were inside the server at once.
     #[serde(rename = "server.rendezvous")]
     ServerRendezvous(ServerRendezvous),
@@ -197,6 +203,9 @@ pub struct IssuerRequest {
     /// An `Authorization` header came with it, or the URL held a secret.
     #[serde(default)]
     pub credential: bool,
+    /// It met a fault of the scenario.
+    #[serde(default)]
+    pub faulted: bool,
 }
 
 /// Data of `issuer.token`.
@@ -242,6 +251,22 @@ pub struct IssuerToken {
     pub token: Option<String>,
     /// Its lifetime in seconds.
     pub lifetime_s: Option<u64>,
+    /// It met a fault of the scenario.
+    #[serde(default)]
+    pub faulted: bool,
+}
+
+/// Data of `issuer.fault`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct IssuerTrouble {
+    /// The issuer's name in the scenario.
+    pub issuer: String,
+    /// Whose issuer it is, if only one session uses it.
+    pub session: Option<String>,
+    /// What was asked for: `discovery`, `token`, `jwks` or `other`.
+    pub endpoint: String,
+    /// The mock issuer's name of the fault.
+    pub fault: String,
 }
 
 /// Data of `issuer.closed`.
@@ -377,6 +402,19 @@ pub struct ServerRpc {
     pub forwarded_headers: u32,
 }
 
+/// Data of `server.fault`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerTrouble {
+    /// Number of the call.
+    pub rpc: u64,
+    /// The session whose port it was.
+    pub session: String,
+    /// The gRPC method.
+    pub method: String,
+    /// The reference server's word for the fault.
+    pub fault: String,
+}
+
 /// Data of `server.rendezvous`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServerRendezvous {
@@ -488,11 +526,13 @@ impl Fact {
             Self::IssuerJwks(_) => "issuer.jwks",
             Self::IssuerOther(_) => "issuer.other",
             Self::IssuerToken(_) => "issuer.token",
+            Self::IssuerFault(_) => "issuer.fault",
             Self::ResourceRequest(_) => "resource.request",
             Self::IssuerClosed(_) => "issuer.closed",
             Self::ElsewhereRequest(_) => "elsewhere.request",
             Self::ServerContact(_) => "server.contact",
             Self::ServerRpc(_) => "server.rpc",
+            Self::ServerFault(_) => "server.fault",
             Self::ServerRendezvous(_) => "server.rendezvous",
             Self::ServerStreamEnd(_) => "server.stream-end",
             Self::SubjectStderr(_) => "subject.stderr",

@@ -57,6 +57,10 @@ fn in_words(fact: &Fact) -> Option<(&'static str, String)> {
             let why = contact.reason.as_deref().unwrap_or("no reason");
             ("issuer", format!("{}: no TLS at {}: {why}", contact.issuer, contact.endpoint))
         }
+        Fact::IssuerFault(met) => (
+            "issuer",
+            format!("{}: a request for {} meets the fault {}", met.issuer, met.endpoint, met.fault),
+        ),
         Fact::ServerContact(contact) if contact.tls == "failed" => {
             let why = contact.reason.as_deref().unwrap_or("no reason");
             ("server", format!("[{}] no TLS: {why}", contact.session))
@@ -111,6 +115,9 @@ fn in_words(fact: &Fact) -> Option<(&'static str, String)> {
             let line =
                 format!("{}{command}: {}, {}{token}{user}{refused}", rpc.method, rpc.scheme, rpc.token_state);
             ("server", format!("[{}] {line}", rpc.session))
+        }
+        Fact::ServerFault(met) => {
+            ("server", format!("[{}] {} meets the fault {}", met.session, met.method, met.fault))
         }
         Fact::ServerRendezvous(met) => ("server", format!("{} callers met in {}", met.parties, met.method)),
         Fact::ServerStreamEnd(end) if end.method == "DoGet" || end.code != "OK" => {

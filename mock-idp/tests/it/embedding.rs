@@ -127,6 +127,27 @@ async fn resource_servers_have_a_healthy_listener_that_tells_nothing() {
 }
 
 #[tokio::test]
+async fn a_request_is_told_with_the_faults_that_it_met() {
+    let delay = FaultKind::delay(Duration::from_millis(1));
+    let (idp, records) = start(|c| c.faults = vec![Fault::always(Endpoint::Token, delay)]).await;
+    let get = || async { client().get(idp.jwks_url()).send().await.unwrap().bytes().await.unwrap() };
+    get().await;
+    ask(&idp, "s").await.unwrap();
+    idp.set_faults(Vec::new());
+    ask(&idp, "s").await.unwrap();
+    let records = records.lock().unwrap();
+    let met: Vec<Vec<&str>> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Token(request) => Some(request.faults.iter().map(String::as_str).collect()),
+            Record::Request { faults, .. } => Some(faults.iter().map(String::as_str).collect()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(met, [vec![], vec!["delay"], vec![]]);
+}
+
+#[tokio::test]
 async fn hanging_up_closes_kept_connections_and_takes_new_ones() {
     let (idp, records) = start(|_| {}).await;
     let http = client();

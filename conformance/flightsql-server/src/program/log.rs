@@ -51,6 +51,7 @@ fn text(record: &Record) -> Option<String> {
         Record::TlsFailed { peer_port, reason, .. } => Some(format!("port {peer_port}: no TLS: {reason}")),
         Record::Rpc(rpc) => Some(call(rpc)),
         Record::StreamEnd(end) => Some(ended(end)),
+        Record::Fault { method, fault, .. } => Some(format!("{method} meets the fault {fault}")),
         Record::Rendezvous { method, parties } => Some(format!("{parties} callers met in {method}")),
     }
 }

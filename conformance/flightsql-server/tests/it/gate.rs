@@ -39,7 +39,8 @@ async fn no_call_runs_without_credentials() {
         match record {
             Record::Rpc(rpc) => assert_eq!(rpc.refused.as_deref(), Some("UNAUTHENTICATED")),
             Record::StreamEnd(end) => assert_eq!((end.rows, end.code.as_str()), (0, "UNAUTHENTICATED")),
-            Record::Contact { .. } | Record::TlsFailed { .. } | Record::Rendezvous { .. } => {}
+            Record::Contact { .. } | Record::TlsFailed { .. } => {}
+            Record::Fault { .. } | Record::Rendezvous { .. } => panic!("a call got too far: {record:?}"),
         }
     }
 }
@@ -159,13 +160,30 @@ async fn a_slow_stream_is_whole() {
 async fn a_fault_ends_after_its_times() {
     let kind =
         FaultKind::Status { code: FaultCode::Unavailable, message: "once".into(), at: Moment::BeforeSchema };
-    let (_site, mut client) = with_fault(Fault { after: 1, times: Some(1), ..on_do_get(kind) }).await;
+    let (site, mut client) = with_fault(Fault { after: 1, times: Some(1), ..on_do_get(kind) }).await;
     let ends = [
         read(&mut client).await.1.is_ok(),
         read(&mut client).await.1.is_ok(),
         read(&mut client).await.1.is_ok(),
     ];
     assert_eq!(ends, [true, false, true]);
+    // The record says which call met it.
+    let records = site.records.all();
+    let calls: Vec<u64> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Rpc(rpc) if rpc.method == "DoGet" => Some(rpc.id),
+            _ => None,
+        })
+        .collect();
+    let met: Vec<(u64, &str)> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Fault { rpc, fault, .. } => Some((*rpc, *fault)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(met, [(calls[1], "status")]);
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use std::time::Instant;
 use flightsql_server as flight;
 use mock_idp as idp;
 use scenario_model::event::{
-    ElsewhereRequest, Fact, IssuerClosed, IssuerContact, IssuerRequest, IssuerToken, ResourceRequest,
-    ServerContact, ServerRendezvous, ServerRpc, ServerStreamEnd,
+    ElsewhereRequest, Fact, IssuerClosed, IssuerContact, IssuerRequest, IssuerToken, IssuerTrouble,
+    ResourceRequest, ServerContact, ServerRendezvous, ServerRpc, ServerStreamEnd, ServerTrouble,
 };
 
 use scenario_model::scenario::Auth;
@@ -166,7 +166,9 @@ impl Translator {
                 tls: "failed".to_owned(),
                 reason: Some(reason.clone()),
             }),
-            idp::Record::Request { issuer, endpoint, method, path, status, authorization, .. } => {
+            idp::Record::Request {
+                issuer, endpoint, method, path, status, authorization, faults, ..
+            } => {
                 let expected = self.notes().issuers.get(issuer).is_some_and(|i| i.discovery_path == *path);
                 let request = IssuerRequest {
                     session: self.only_session(issuer),
@@ -176,6 +178,7 @@ impl Translator {
                     expected_path: expected,
                     status: *status,
                     credential: authorization.is_some() || self.canaries.found_in(path),
+                    faulted: !faults.is_empty(),
                 };
                 match endpoint {
                     idp::Endpoint::Discovery => Fact::IssuerDiscovery(request),
@@ -184,6 +187,12 @@ impl Translator {
                 }
             }
             idp::Record::Token(request) => Fact::IssuerToken(self.token(request)),
+            idp::Record::Fault { issuer, endpoint, fault, .. } => Fact::IssuerFault(IssuerTrouble {
+                session: self.only_session(issuer),
+                issuer: issuer.clone(),
+                endpoint: endpoint.as_str().to_owned(),
+                fault: fault.clone(),
+            }),
             idp::Record::Closed { issuer, endpoint, by, requests, .. } => Fact::IssuerClosed(IssuerClosed {
                 issuer: issuer.clone(),
                 endpoint: endpoint.as_str().to_owned(),
@@ -264,6 +273,7 @@ impl Translator {
             error: request.error.clone(),
             token: label,
             lifetime_s: request.granted.as_ref().map(|g| g.lifetime.as_secs()),
+            faulted: !request.faults.is_empty(),
         }
     }
 
@@ -294,6 +304,12 @@ impl Translator {
                 bytes: end.bytes,
                 code: end.code.clone(),
                 aborted: end.aborted_by_peer,
+            }),
+            flight::Record::Fault { rpc, listener, method, fault } => Fact::ServerFault(ServerTrouble {
+                rpc: *rpc,
+                session: listener.clone(),
+                method: method.clone(),
+                fault: (*fault).to_owned(),
             }),
             flight::Record::Rendezvous { method, parties } => {
                 Fact::ServerRendezvous(ServerRendezvous { method: method.clone(), parties: *parties as u32 })

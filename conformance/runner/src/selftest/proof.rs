@@ -4,14 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flightsql_server::Defect as ServerDefect;
 use reference_client::{Defect, Variant};
+use scenario_model::call::SubjectKind;
 use scenario_model::catalogue::Catalogue;
+use scenario_model::clause::{Clause, Outcome as Ending, Selection};
+use scenario_model::load::ResolvedCheck;
+use scenario_model::plan::Permutation;
 use scenario_model::report::Judge;
+use scenario_model::scenario::WorldSet;
 use scenario_model::verdict::Outcome;
 
 use super::matrix::Matrix;
 use super::record::Part;
-use super::who::do_nothing;
+use super::who::{do_nothing, world_name};
 use crate::necessity::Recording;
+use crate::run::world::Mutation;
 use crate::server_defects;
 
 /// The clean client and the variants pass everything; those that do nothing pass nothing.
@@ -47,10 +53,99 @@ pub fn withheld(recordings: &[Recording], judge: &Judge) -> Vec<String> {
         .collect()
 }
 
+/// Permutations of a world that is not as the scenario says, and of which all checks passed nevertheless.
+pub fn believed(recordings: &[Recording], judge: &Judge) -> Vec<String> {
+    let mut found: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for mutation in Mutation::ALL {
+        let name = world_name(mutation);
+        for recording in recordings.iter().filter(|recording| recording.who == name) {
+            for (permutation, ran, trace) in &recording.traces {
+                if ran.error.is_some() || !matters(mutation, permutation) {
+                    continue;
+                }
+                let (combination, surface) = (&permutation.combination, permutation.surface);
+                let verdicts = judge.verdicts(combination, surface, &recording.words, trace);
+                let mut own = verdicts.iter().filter(|verdict| !verdict.check.starts_with("rules#"));
+                if own.all(|verdict| verdict.outcome == Outcome::Pass) {
+                    let scenario = permutation.scenario_id.clone();
+                    found.entry((name.clone(), scenario)).or_default().push(permutation.id.clone());
+                }
+            }
+        }
+    }
+    let line = |((world, scenario), places): ((String, String), Vec<String>)| {
+        format!("{scenario} believes `{world}`: all its checks pass, {} times: {}", places.len(), places[0])
+    };
+    found.into_iter().map(line).collect()
+}
+
+/// A client that needs no new token yet does not meet the trouble, and is right.
+const MAY_PASS_IT_BY: [&str; 2] =
+    ["expiry/issuer-down-while-token-still-valid", "expiry/issuer-hangs-while-token-still-valid"];
+
+/// What is wrong with the world is something that the scenario is about.
+fn matters(mutation: Mutation, permutation: &Permutation) -> bool {
+    let scenario = permutation.scenario();
+    let (issuer, server) = (&scenario.world.issuer, &scenario.world.server);
+    let clauses = || permutation.combination.checks.iter().flat_map(clauses_of);
+    let names =
+        |prefix: &str| clauses().any(|clause| selection(clause).is_some_and(|s| s.kind.starts_with(prefix)));
+    match mutation {
+        Mutation::Untroubled => {
+            let begins = !issuer.fault.is_empty() || issuer.stall.is_some();
+            let begins = begins || !server.fault.is_empty() || server.tls.is_some();
+            let begins = begins || !scenario.world.resource.fault.is_empty();
+            !MAY_PASS_IT_BY.contains(&permutation.scenario_id.as_str())
+                && (begins || scenario.step.iter().any(|step| brings_trouble(&step.set)))
+        }
+        Mutation::NeverExpires => issuer.expires_in.is_some(),
+        // What a fault refuses is refused in any world.
+        Mutation::ServesEverybody => {
+            let refused =
+                |events: &Selection| events.filter.get("code").is_some_and(|code| code == "UNAUTHENTICATED");
+            let by_fault = |set: &WorldSet| set.server_fault.is_some();
+            server.fault.is_empty()
+                && !scenario.step.iter().any(|step| by_fault(&step.set))
+                && clauses().filter_map(selection).any(refused)
+        }
+        Mutation::ServerUnheard => {
+            let served = |clause| matches!(clause, &Clause::Step { outcome: Ending::Served, .. });
+            scenario.subject == SubjectKind::FlightClient && (names("server.") || clauses().any(served))
+        }
+        // That an issuer is left alone has no other evidence than that nothing is heard of it.
+        Mutation::IssuerUnheard => clauses().any(|clause| match clause {
+            Clause::Count { events, count } => events.kind.starts_with("issuer.") && count.max != Some(0),
+            Clause::Every { events, .. } => events.kind.starts_with("issuer."),
+            Clause::Step { .. } => false,
+        }),
+    }
+}
+
+fn brings_trouble(set: &WorldSet) -> bool {
+    let faults = [
+        set.issuer_fault.as_ref().is_some_and(|faults| !faults.is_empty()),
+        set.server_fault.as_ref().is_some_and(|faults| !faults.is_empty()),
+        set.resource_fault.as_ref().is_some_and(|faults| !faults.is_empty()),
+    ];
+    faults.contains(&true) || set.refuse_tokens || set.withdraw_keys
+}
+
+fn clauses_of(check: &ResolvedCheck) -> impl Iterator<Item = &Clause> {
+    check.requires.iter().chain(&check.expect)
+}
+
+fn selection(clause: &Clause) -> Option<&Selection> {
+    match clause {
+        Clause::Count { events, .. } | Clause::Every { events, .. } => Some(events),
+        Clause::Step { .. } => None,
+    }
+}
+
 /// Checks that no defect fails, other than those that do nothing at all; defects that no check sees.
 pub fn unseen(matrix: &Matrix, catalogue: &Catalogue, part: &Part) -> Vec<String> {
     let do_nothing = do_nothing();
-    let real = matrix.0.iter().filter(|(who, _)| !do_nothing.contains(*who));
+    let worlds = Mutation::ALL.map(world_name);
+    let real = matrix.0.iter().filter(|(who, _)| !do_nothing.contains(*who) && !worlds.contains(who));
     let broken = |o: &Outcome| matches!(o, Outcome::Fail | Outcome::Warn | Outcome::Info);
     let failed: BTreeSet<&String> = real
         .flat_map(|(_, checks)| {

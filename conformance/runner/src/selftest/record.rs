@@ -164,7 +164,8 @@ async fn record(
     let stalls = StallWatch::start();
     for (nth, who) in chosen.iter().enumerate() {
         let ca = folder.path().join(format!("ca-{nth}.pem"));
-        let shared = Shared::new(&ca).map_err(|e| OperatorError::Ours(e.to_string()))?;
+        let mut shared = Shared::new(&ca).map_err(|e| OperatorError::Ours(e.to_string()))?;
+        shared.mutation = who.mutation();
         let bench = Bench {
             launch: who.launch(target, &shared.ca_file),
             shared,

@@ -10,6 +10,7 @@ use scenario_model::manifest::Drive;
 use crate::operator::OperatorError;
 use crate::render::CaFile;
 use crate::run::subject::Launch;
+use crate::run::world::Mutation;
 use crate::server_defects;
 use crate::target::Target;
 
@@ -42,6 +43,8 @@ pub enum Who {
     Clean,
     Defect(Defect),
     Variant(Variant),
+    /// The correct client, in worlds that are wrong.
+    World(Mutation),
     /// The reference server, as it should be or with a defect.
     Server(Option<ServerDefect>),
 }
@@ -52,7 +55,8 @@ impl Who {
         let variants = Variant::ALL.iter().copied().map(Self::Variant);
         let servers =
             std::iter::once(None).chain(ServerDefect::ALL.iter().copied().map(Some)).map(Self::Server);
-        std::iter::once(Self::Clean).chain(variants).chain(defects).chain(servers).collect()
+        let worlds = Mutation::ALL.map(Self::World);
+        std::iter::once(Self::Clean).chain(variants).chain(defects).chain(worlds).chain(servers).collect()
     }
 
     pub fn name(self) -> String {
@@ -60,6 +64,7 @@ impl Who {
             Self::Clean => "clean".to_owned(),
             Self::Defect(defect) => defect.name().to_owned(),
             Self::Variant(variant) => variant.name().to_owned(),
+            Self::World(mutation) => world_name(mutation),
             Self::Server(defect) => server_defects::name(defect),
         }
     }
@@ -69,7 +74,16 @@ impl Who {
         match self {
             Self::Clean | Self::Variant(_) | Self::Server(None) => true,
             Self::Defect(defect) => DO_NOTHING.contains(&defect),
+            Self::World(_) => false,
             Self::Server(Some(defect)) => server_defects::DO_NOTHING.contains(&defect),
+        }
+    }
+
+    /// What is wrong with its worlds.
+    pub fn mutation(self) -> Option<Mutation> {
+        match self {
+            Self::World(mutation) => Some(mutation),
+            Self::Clean | Self::Defect(_) | Self::Variant(_) | Self::Server(_) => None,
         }
     }
 
@@ -82,7 +96,7 @@ impl Who {
     pub fn launch(self, target: &Target, ca: &CaFile) -> Launch {
         if target.manifest.drive == Drive::GrafanaPlugin {
             let args = match self {
-                Self::Clean => Vec::new(),
+                Self::Clean | Self::World(_) => Vec::new(),
                 Self::Defect(defect) => vec!["--defect".to_owned(), defect.name().to_owned()],
                 Self::Variant(variant) => vec!["--variant".to_owned(), variant.name().to_owned()],
                 Self::Server(_) => unreachable!("servers are not driven as plugins"),
@@ -92,7 +106,7 @@ impl Who {
             return if alone { launch } else { launch.shared() };
         }
         let behaviour = match self {
-            Self::Clean => Behaviour::default(),
+            Self::Clean | Self::World(_) => Behaviour::default(),
             Self::Defect(defect) if OF_THE_PROCESS.contains(&defect) => {
                 let args = ["--defect".to_owned(), defect.name().to_owned()];
                 return Launch::new(target, ca, &args);
@@ -103,6 +117,11 @@ impl Who {
         };
         Launch::Inside(behaviour)
     }
+}
+
+/// The name of a wrong world in the matrix.
+pub fn world_name(mutation: Mutation) -> String {
+    format!("world:{}", mutation.name())
 }
 
 /// The name is one of a defect or variant.

@@ -9,7 +9,7 @@ use scenario_model::provider::Provider;
 use scenario_model::scenario::{Alg, ClientAuth, Issuer, Required, Scheme, TokenForm};
 
 use super::server::protocol;
-use super::{AUDIENCE, Shared, WorldError, WorldSpec, early_filling, first_secret};
+use super::{AUDIENCE, Mutation, Shared, WorldError, WorldSpec, early_filling, first_secret};
 use crate::render::SessionFacts;
 use crate::run::faults;
 use crate::run::translate::Translator;
@@ -25,8 +25,8 @@ pub(super) fn issuer_config(
     translator: &Arc<Translator>,
     elsewhere: &[idp::OtherOrigin; 2],
 ) -> Result<idp::Config, WorldError> {
-    let notes = translator.clone();
-    let mut config = idp::Config::new(shared.keys.clone(), Arc::new(move |record| notes.issuer(&record)));
+    let recorder = Mutation::issuer_recorder(shared.mutation, translator.clone());
+    let mut config = idp::Config::new(shared.keys.clone(), recorder);
     config.name = name.to_owned();
     config.scheme = match settings.scheme {
         Scheme::Https => idp::Scheme::Https(match settings.tls_version {
@@ -60,7 +60,7 @@ pub(super) fn issuer_config(
                 Alg::RS256 => idp::Alg::Rs256,
                 Alg::ES256 => idp::Alg::Es256,
             };
-            config.token.lifetime = Duration::from_secs(lifetime);
+            config.token.lifetime = Duration::from_secs(Mutation::lifetime(shared.mutation, lifetime));
             config.token.audience = AUDIENCE.to_owned();
             config.token.require_audience = settings.require.contains(&Required::Audience);
             config.token.require_scope = settings.require.contains(&Required::Scope);

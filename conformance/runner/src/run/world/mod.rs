@@ -1,6 +1,7 @@
 //! Issuers and server of one permutation: started from a scenario, changed by its steps, stopped when dropped.
 
 mod issuer;
+mod mutation;
 mod server;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::run::faults::{self, Filling};
 use crate::run::resource::Resource;
 use crate::run::translate::{IssuerNotes, SessionNotes, Translator};
 use issuer::issuer_config;
+pub use mutation::Mutation;
 use server::{path_of, settle_locations, start_server};
 
 /// What all worlds of a process share, because it costs time to make.
@@ -33,6 +35,8 @@ pub struct Shared {
     pub engine: flight::Engine,
     /// A certificate of the CA, for servers under test.
     pub leaf: LeafFiles,
+    /// What is wrong with each world on purpose.
+    pub mutation: Option<Mutation>,
     idp_tls: Arc<rustls::ServerConfig>,
     flight_tls: Arc<rustls::ServerConfig>,
     /// The server asks issuers at their plain back channel.
@@ -67,6 +71,7 @@ impl Shared {
             keys: Arc::new(idp::KeyPool::new()),
             engine: flight::Engine::demo(),
             leaf: LeafFiles { cert: cert.display().to_string(), key: key.display().to_string() },
+            mutation: None,
             idp_tls,
             flight_tls,
             issuer_tls: flight::issuer_tls::trust_nobody(),
@@ -75,6 +80,7 @@ impl Shared {
 }
 
 /// What a world is made from: a scenario's, or the calibration's with an issuer for each lifetime.
+#[derive(Clone)]
 pub struct WorldSpec {
     /// Issuers by name.
     pub issuers: BTreeMap<String, (Issuer, u64)>,
@@ -140,6 +146,7 @@ pub struct World {
     /// The user's own token and cookie, which come with a request.
     pub forwarded: Forwarded,
     issuer_settings: BTreeMap<String, Issuer>,
+    mutation: Option<Mutation>,
     main_secret: String,
     token_lifetime: Duration,
     /// What each session is given.
@@ -191,6 +198,8 @@ impl World {
         recorder: &Arc<Recorder>,
         maker: &mut CanaryMaker,
     ) -> Result<Self, WorldError> {
+        let mutated = shared.mutation.map(|mutation| mutation.of(spec.clone()));
+        let spec = mutated.as_ref().unwrap_or(spec);
         let canaries = Arc::new(Canaries::default());
         let mut facts: BTreeMap<String, SessionFacts> = BTreeMap::new();
         for (session, _) in &spec.sessions {
@@ -296,6 +305,7 @@ impl World {
             translator,
             forwarded,
             issuer_settings,
+            mutation: shared.mutation,
             main_secret,
             token_lifetime,
             sessions,
@@ -321,6 +331,9 @@ impl World {
 
     /// Changes the world, at once.
     pub fn change(&self, set: &WorldSet) {
+        if self.mutation.is_some_and(Mutation::stays_as_it_is) {
+            return;
+        }
         if set.refuse_tokens {
             self.server.refuse_tokens_issued_so_far();
             self.translator.refuse_tokens_issued_so_far();

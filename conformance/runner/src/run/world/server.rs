@@ -8,7 +8,7 @@ use flightsql_server as flight;
 use mock_idp as idp;
 use scenario_model::scenario::{Auth, Location, ServerName, Session, TlsTrouble, TlsVersion};
 
-use super::{AUDIENCE, Shared, WorldError, WorldSpec};
+use super::{AUDIENCE, Mutation, Shared, WorldError, WorldSpec};
 use crate::render::SessionFacts;
 use crate::run::faults;
 use crate::run::translate::{ServerNotes, Translator};
@@ -43,7 +43,6 @@ pub(super) async fn start_server(
         }
     }
     let (handshake, more_faults) = faults::handshake(spec.server.handshake);
-    let notes = translator.clone();
     let config = flight::Config {
         listeners: facts.keys().cloned().collect(),
         tls: (!spec.server.plaintext).then(|| match spec.server.tls_version {
@@ -59,6 +58,7 @@ pub(super) async fn start_server(
             static_tokens: using(Auth::Token).map(|f| flight::Secret::new(f.token.clone())).collect(),
             oauth: trusted,
             handshake,
+            defect: Mutation::defect(shared.mutation),
             ..flight::WaysIn::default()
         },
         locations: Vec::new(),
@@ -70,7 +70,7 @@ pub(super) async fn start_server(
             .collect(),
         rendezvous: spec.server.rendezvous.as_ref().map(faults::rendezvous),
         issuer_tls: shared.issuer_tls.clone(),
-        recorder: Arc::new(move |record| notes.server(&record)),
+        recorder: Mutation::server_recorder(shared.mutation, translator.clone()),
         other_tls: spec
             .server
             .tls
