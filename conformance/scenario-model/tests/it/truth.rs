@@ -601,7 +601,7 @@ fn a_clause_is_loosened_by_one_word_or_one_bound_at_a_time() {
         r#"step = "first", outcome = "error", within = "2s", mentions = "token", says = "x""#,
         &[
             (
-                "within 4 s",
+                "within 4s",
                 r#"step = "first", outcome = "error", within = "4s", mentions = "token", says = "x""#,
             ),
             ("without mentions `token`", r#"step = "first", outcome = "error", within = "2s", says = "x""#),
