@@ -592,7 +592,7 @@ mod tests {
     #[test]
     fn the_vocabulary_holds_every_kind_with_its_fields() {
         let words = Vocabulary::new();
-        assert_eq!(words.kinds().count(), 21);
+        assert_eq!(words.kinds().count(), 23);
         let rpc = words.fields("server.rpc").expect("server.rpc is a kind");
         for field in ["session", "token_state", "remaining_ms", "user_values"] {
             assert!(rpc.iter().any(|f| f == field), "{field} in {rpc:?}");
