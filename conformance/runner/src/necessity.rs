@@ -88,7 +88,7 @@ fn weaker(check: &ResolvedCheck, clause: usize) -> BTreeMap<String, ResolvedChec
         clauses.splice(at..=at, instead);
         weaker
     };
-    let asked = check.requires.iter().chain(&check.expect).nth(clause);
+    let asked = check.clauses().nth(clause);
     let looser = asked.into_iter().flat_map(Clause::looser);
     let looser = looser.map(|(lacks, clause)| (format!("with {lacks} in"), with(Some(clause))));
     std::iter::once((DROPPED.to_owned(), with(None))).chain(looser).collect()

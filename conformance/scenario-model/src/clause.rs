@@ -284,6 +284,14 @@ impl Clause {
         }
     }
 
+    /// The events that it is about.
+    pub fn events(&self) -> Option<&Selection> {
+        match self {
+            Self::Count { events, .. } | Self::Every { events, .. } => Some(events),
+            Self::Step { .. } => None,
+        }
+    }
+
     /// The clauses that ask for a little less than this one, each with what it lacks. Whatever meets this clause meets all of them.
     /// A clause of which one is as good asks for more than it can show.
     pub fn looser(&self) -> Vec<(String, Self)> {

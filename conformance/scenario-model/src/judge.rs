@@ -42,7 +42,7 @@ pub fn judge(check: &ResolvedCheck, trace: &Trace, context: Context<'_>) -> Chec
         before_list: None,
         findings: Vec::new(),
     };
-    let numbered = check.requires.iter().chain(&check.expect).enumerate();
+    let numbered = check.clauses().enumerate();
     for (nth, clause) in numbered {
         let required = nth < check.requires.len();
         if !required && verdict.outcome == Outcome::NotTestable {

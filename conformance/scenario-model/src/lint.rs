@@ -61,7 +61,7 @@ fn silent(check: &ResolvedCheck, scenario: &Scenario) -> Vec<Diagnostic> {
 
 /// The trace of a subject that answers so and never touches the network.
 fn idle(scenario: &Scenario, check: &ResolvedCheck, said: Said) -> Vec<Event> {
-    let literal = check.requires.iter().chain(&check.expect).filter_map(|clause| match clause {
+    let literal = check.clauses().filter_map(|clause| match clause {
         Clause::Step { says, .. } => says.as_deref(),
         Clause::Count { .. } | Clause::Every { .. } => None,
     });

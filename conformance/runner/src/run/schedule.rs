@@ -233,7 +233,7 @@ async fn one<'p>(
 
 /// The widest time that a check of the permutation names, in microseconds: a first guess of how long it takes.
 fn longest(permutation: &Permutation) -> i64 {
-    let clauses = permutation.combination.checks.iter().flat_map(|c| c.requires.iter().chain(&c.expect));
+    let clauses = permutation.combination.checks.iter().flat_map(ResolvedCheck::clauses);
     let bounds = clauses.filter_map(|clause| match clause {
         Clause::Step { within, .. } => within.map(|w| w.micros()),
         Clause::Count { .. } | Clause::Every { .. } => None,

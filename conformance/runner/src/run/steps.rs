@@ -380,7 +380,7 @@ pub(super) fn bound(step: &Step, checks: &[ResolvedCheck]) -> Duration {
     }
     let widest = checks
         .iter()
-        .flat_map(|c| c.requires.iter().chain(&c.expect))
+        .flat_map(ResolvedCheck::clauses)
         .filter_map(|clause| match clause {
             Clause::Step { step: named, within: Some(within), .. } if *named == step.id => Some(within.0),
             _ => None,

@@ -87,9 +87,9 @@ const MAY_PASS_IT_BY: [&str; 2] =
 fn matters(mutation: Mutation, permutation: &Permutation) -> bool {
     let scenario = permutation.scenario();
     let (issuer, server) = (&scenario.world.issuer, &scenario.world.server);
-    let clauses = || permutation.combination.checks.iter().flat_map(clauses_of);
+    let clauses = || permutation.combination.checks.iter().flat_map(ResolvedCheck::clauses);
     let names =
-        |prefix: &str| clauses().any(|clause| selection(clause).is_some_and(|s| s.kind.starts_with(prefix)));
+        |prefix: &str| clauses().any(|clause| clause.events().is_some_and(|s| s.kind.starts_with(prefix)));
     match mutation {
         Mutation::Untroubled => {
             let begins = !issuer.fault.is_empty() || issuer.stall.is_some();
@@ -106,7 +106,7 @@ fn matters(mutation: Mutation, permutation: &Permutation) -> bool {
             let by_fault = |set: &WorldSet| set.server_fault.is_some();
             server.fault.is_empty()
                 && !scenario.step.iter().any(|step| by_fault(&step.set))
-                && clauses().filter_map(selection).any(refused)
+                && clauses().filter_map(Clause::events).any(refused)
         }
         Mutation::ServerUnheard => {
             let served = |clause| matches!(clause, &Clause::Step { outcome: Ending::Served, .. });
@@ -128,17 +128,6 @@ fn brings_trouble(set: &WorldSet) -> bool {
         set.resource_fault.as_ref().is_some_and(|faults| !faults.is_empty()),
     ];
     faults.contains(&true) || set.refuse_tokens || set.withdraw_keys
-}
-
-fn clauses_of(check: &ResolvedCheck) -> impl Iterator<Item = &Clause> {
-    check.requires.iter().chain(&check.expect)
-}
-
-fn selection(clause: &Clause) -> Option<&Selection> {
-    match clause {
-        Clause::Count { events, .. } | Clause::Every { events, .. } => Some(events),
-        Clause::Step { .. } => None,
-    }
 }
 
 /// Checks that no defect fails, other than those that do nothing at all; defects that no check sees.

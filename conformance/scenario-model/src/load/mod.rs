@@ -66,6 +66,13 @@ pub struct ResolvedCheck {
     pub subject: SubjectKind,
 }
 
+impl ResolvedCheck {
+    /// The clauses of `requires`, then of `expect`.
+    pub fn clauses(&self) -> impl Iterator<Item = &Clause> {
+        self.requires.iter().chain(&self.expect)
+    }
+}
+
 /// Reads a scenario.
 ///
 /// # Errors
@@ -295,7 +302,7 @@ fn resolve_checks(
         }
         let Some(resolved) = resolve_check(id, document, nth, check, values, words, wrong) else { continue };
         let resolved = ResolvedCheck { subject: scenario.subject, ..resolved };
-        for (clause, place) in resolved.requires.iter().chain(&resolved.expect).zip(&resolved.places) {
+        for (clause, place) in resolved.clauses().zip(&resolved.places) {
             for step in clause.steps().into_iter().filter(|s| !steps.contains(s)) {
                 wrong.push(
                     Diagnostic::new(place.clone(), format!("unknown step `{step}`"))
