@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Cargo's RUSTC_WRAPPER of run.sh: the compiler, with coverage and overflow checks for the crates that read untrusted bytes.
+# Cargo's RUSTC_WRAPPER of run.sh: the compiler, with coverage for the crates that read untrusted bytes.
 set -euo pipefail
 shopt -s extglob
 case " $* " in

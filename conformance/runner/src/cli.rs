@@ -307,7 +307,7 @@ pub struct SelftestArgs {
     #[arg(long, value_name = "FILE")]
     pub write_matrix: Option<PathBuf>,
     /// Write the words and bounds of clauses that could ask for less without a verdict that shows it.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "profile", "run", "skip", "shard"])]
     pub loose: Option<PathBuf>,
     /// How many permutations work at once.
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=256))]

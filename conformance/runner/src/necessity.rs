@@ -39,8 +39,10 @@ pub fn unnoticed(recordings: &[Recording], judged_by: &Judge) -> Unnoticed {
         for (nth, check) in first.checks.iter().enumerate() {
             for clause in 0..check.requires.len() + check.expect.len() {
                 let (kind, at) = place(check, clause);
-                let mut unnoticed = weaker(check, clause);
-                found.tried += unnoticed.len() - 1;
+                let ways: Vec<String> = weaker(check, clause).map(|(lacks, _)| lacks).collect();
+                found.tried += ways.len() - 1;
+                // By position: a bound that the matrix fills in reads otherwise in each permutation.
+                let mut unnoticed: BTreeSet<usize> = (0..ways.len()).collect();
                 for (recording, (permutation, _, trace)) in
                     recordings.iter().flat_map(|r| r.traces.iter().map(move |t| (r, t)))
                 {
@@ -57,16 +59,15 @@ pub fn unnoticed(recordings: &[Recording], judged_by: &Judge) -> Unnoticed {
                         words: &recording.words,
                     };
                     let outcome = judge(check, trace, context).outcome;
-                    for (lacks, weaker) in weaker(check, clause) {
-                        if unnoticed.contains_key(&lacks) && judge(&weaker, trace, context).outcome != outcome
-                        {
-                            unnoticed.remove(&lacks);
+                    for (way, (_, weaker)) in weaker(check, clause).enumerate() {
+                        if unnoticed.contains(&way) && judge(&weaker, trace, context).outcome != outcome {
+                            unnoticed.remove(&way);
                         }
                     }
                 }
-                for lacks in unnoticed.into_keys() {
-                    let among = if lacks == DROPPED { &mut found.dropped } else { &mut found.loosened };
-                    among.insert(format!("{} {lacks} {kind} {at}", check.id));
+                for way in unnoticed {
+                    let among = if way == 0 { &mut found.dropped } else { &mut found.loosened };
+                    among.insert(format!("{} {} {kind} {at}", check.id, ways[way]));
                 }
             }
         }
@@ -74,12 +75,9 @@ pub fn unnoticed(recordings: &[Recording], judged_by: &Judge) -> Unnoticed {
     found
 }
 
-/// What is said of a clause that is gone.
-const DROPPED: &str = "without";
-
-/// The check without this clause, and with each that asks for less in its place.
-fn weaker(check: &ResolvedCheck, clause: usize) -> BTreeMap<String, ResolvedCheck> {
-    let with = |instead: Option<Clause>| {
+/// The check without this clause first, then with each that asks for less in its place.
+fn weaker(check: &ResolvedCheck, clause: usize) -> impl Iterator<Item = (String, ResolvedCheck)> {
+    let with = move |instead: Option<Clause>| {
         let mut weaker = check.clone();
         let (clauses, at) = match clause.checked_sub(check.requires.len()) {
             Some(at) => (&mut weaker.expect, at),
@@ -88,10 +86,9 @@ fn weaker(check: &ResolvedCheck, clause: usize) -> BTreeMap<String, ResolvedChec
         clauses.splice(at..=at, instead);
         weaker
     };
-    let asked = check.clauses().nth(clause);
-    let looser = asked.into_iter().flat_map(Clause::looser);
-    let looser = looser.map(|(lacks, clause)| (format!("with {lacks} in"), with(Some(clause))));
-    std::iter::once((DROPPED.to_owned(), with(None))).chain(looser).collect()
+    let looser = check.clauses().nth(clause).into_iter().flat_map(Clause::looser);
+    let looser = looser.map(move |(lacks, clause)| (format!("with {lacks} in"), with(Some(clause))));
+    std::iter::once(("without".to_owned(), with(None))).chain(looser)
 }
 
 fn place(check: &ResolvedCheck, clause: usize) -> (&'static str, usize) {

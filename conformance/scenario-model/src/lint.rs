@@ -18,22 +18,8 @@ pub fn silence(scenario: &Scenario, checks: &[ResolvedCheck]) -> Vec<Diagnostic>
 
 /// A rule that a subject without any traffic would pass.
 pub fn silent_check(check: &ResolvedCheck, steps: &[Step]) -> Vec<Diagnostic> {
-    let scenario = Scenario {
-        title: String::new(),
-        since: None,
-        pending: false,
-        profiles: Vec::new(),
-        needs: Vec::new(),
-        needs_if: Vec::new(),
-        lane: crate::scenario::Lane::Instant,
-        surfaces: vec![Surface::Query],
-        matrix: BTreeMap::new(),
-        world: crate::scenario::World::default(),
-        session: Vec::new(),
-        step: steps.to_vec(),
-        check: Vec::new(),
-        subject: crate::call::SubjectKind::default(),
-    };
+    let subject = crate::call::SubjectKind::default();
+    let scenario = Scenario { step: steps.to_vec(), subject, ..Scenario::for_servers() };
     silent(check, &scenario)
 }
 

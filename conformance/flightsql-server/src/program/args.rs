@@ -94,7 +94,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", help_heading = "Faults", hide = true)]
     pub defect: Option<flightsql_server::Defect>,
 
-    /// Append every connection, call and end to this file, one JSON object a line; `-` for stdout.
+    /// Append every connection, call, fault and end to this file, one JSON object a line; `-` for stdout.
     #[arg(long, value_name = "FILE", help_heading = "Record")]
     pub record: Option<PathBuf>,
     /// No query log on stderr.

@@ -19,7 +19,7 @@ use scenario_model::report::Judge;
 
 use self::differences::{Different, differences, to_run_again, unsteady};
 use self::matrix::{left_open, matrix_of};
-use self::proof::{believed, unseen, withheld};
+use self::proof::{believed, failed, unseen, withheld};
 use self::record::{Group, Part, groups, record_all, replace};
 use self::sample::Sample;
 use self::who::Who;
@@ -28,7 +28,6 @@ use crate::embedded;
 use crate::necessity::{self, Recording, Unnoticed};
 use crate::operator::OperatorError;
 use crate::output;
-use crate::run::world::Mutation;
 
 pub use self::matrix::{Matrix, checked_in};
 pub use self::who::{known_behaviour, known_server_defect, world_name};
@@ -110,9 +109,7 @@ pub async fn selftest(args: &SelftestArgs) -> Result<u8, OperatorError> {
     for problem in &problems {
         out.push_str(&format!("problem: {problem}\n"));
     }
-    let worlds = Mutation::ALL.map(world_name);
-    let defects = matrix.0.iter().filter(|(who, _)| !worlds.contains(who));
-    let failed_by: BTreeSet<&String> = defects.flat_map(|(_, checks)| checks.keys()).collect();
+    let failed_by = failed(&matrix);
     out.push_str(&format!(
         "behaviours    {} ({permutations} permutations over real sockets in {:.1} s, judged in {:.1} s)\n",
         chosen.len(),

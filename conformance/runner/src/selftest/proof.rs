@@ -130,17 +130,20 @@ fn brings_trouble(set: &WorldSet) -> bool {
     faults.contains(&true) || set.refuse_tokens || set.withdraw_keys
 }
 
-/// Checks that no defect fails, other than those that do nothing at all; defects that no check sees.
-pub fn unseen(matrix: &Matrix, catalogue: &Catalogue, part: &Part) -> Vec<String> {
+/// Checks that some defect fails, other than those that do nothing at all.
+pub fn failed(matrix: &Matrix) -> BTreeSet<&String> {
     let do_nothing = do_nothing();
     let worlds = Mutation::ALL.map(world_name);
     let real = matrix.0.iter().filter(|(who, _)| !do_nothing.contains(*who) && !worlds.contains(who));
     let broken = |o: &Outcome| matches!(o, Outcome::Fail | Outcome::Warn | Outcome::Info);
-    let failed: BTreeSet<&String> = real
-        .flat_map(|(_, checks)| {
-            checks.iter().filter(|(_, outcomes)| outcomes.keys().any(broken)).map(|(check, _)| check)
-        })
-        .collect();
+    real.flat_map(|(_, checks)| checks.iter().filter(|(_, outcomes)| outcomes.keys().any(broken)))
+        .map(|(check, _)| check)
+        .collect()
+}
+
+/// Checks that no defect fails; defects that no check sees.
+pub fn unseen(matrix: &Matrix, catalogue: &Catalogue, part: &Part) -> Vec<String> {
+    let failed = failed(matrix);
     let mut problems: Vec<String> = catalogue
         .checks()
         .iter()
