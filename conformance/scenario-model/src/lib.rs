@@ -30,3 +30,4 @@ pub mod scenario;
 pub mod timeline;
 pub mod trace;
 pub mod verdict;
+mod vocabulary;

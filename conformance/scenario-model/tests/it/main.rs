@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod facts;
+mod loosened;
 mod merge;
 mod mistakes;
 mod plan;
